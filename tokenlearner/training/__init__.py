@@ -1,0 +1,1 @@
+"""Training: photographs in, checkpoints with honest cards out."""
