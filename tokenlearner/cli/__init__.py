@@ -1,0 +1,39 @@
+"""The command line: one module a subcommand, each with `add_parser` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from tokenlearner.errors import Cancelled, TokenLearnerError
+
+COMMANDS: Final = ("analyze", "models", "flops", "evaluate", "train", "parity", "import_")
+"""Modules of this package, in the order that `--help` shows them."""
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CANCELLED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tokenlearner",
+        description="See how a Vision Transformer learns to tokenize: analyse media, count compute, train, check.",
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"tokenlearner.cli.{name}").add_parser(subparsers)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (Cancelled, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        return EXIT_CANCELLED
+    except TokenLearnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED

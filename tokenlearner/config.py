@@ -1,0 +1,332 @@
+"""What a TokenLearner network is made of, as frozen dataclasses. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from tokenlearner.errors import ConfigError
+
+Version = Literal["1.0", "1.1"]
+Pooling = Literal["sum", "mean"]
+HeadPool = Literal["avg", "max", "sum"]
+Stem = Literal["patch", "conv"]
+SizeName = Literal["Ti", "S", "B", "L", "G"]
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLearnerConfig:
+    """One TokenLearner module (and, with `use_fuser`, the TokenFuser behind it).
+
+    Attributes:
+        num_tokens: Tokens (spatial maps) the module holds; fewer can be asked for per call.
+        version: "1.0" convolutions and a sigmoid, "1.1" an MLP and a softmax over space.
+        bottleneck_dim: Hidden width of the v1.1 MLP and of the TokenFuser's mixing MLP.
+        pooling: v1.0 only: "sum" (reference) or "mean" over the patches.
+        use_fuser: From the first location on, every block runs on tokens and is mapped back
+            to the grid by a TokenFuser.
+        fuser_norm: Whether the TokenFuser normalises around its token mixing.
+    """
+
+    num_tokens: int = 8
+    version: Version = "1.1"
+    bottleneck_dim: int = 64
+    pooling: Pooling = "sum"
+    use_fuser: bool = False
+    fuser_norm: bool = True
+
+    def __post_init__(self) -> None:
+        _require_positive(num_tokens=self.num_tokens, bottleneck_dim=self.bottleneck_dim)
+        _require_choice("version", self.version, ("1.0", "1.1"))
+        _require_choice("pooling", self.pooling, ("sum", "mean"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A Vision Transformer for images (`num_frames` is None) or video, with TokenLearner.
+
+    Attributes:
+        img_size: Standard input as (height, width) in pixels; other sizes resample `pos_embed`.
+        patch_size: Patch as (height, width) in pixels. With `stem="conv"` the stem's stride.
+        embed_dim: Width of the residual stream.
+        depth: Number of transformer blocks.
+        num_heads: Self-attention heads.
+        mlp_dim: Hidden width of each block's MLP.
+        num_classes: Size of the logits.
+        in_chans: Colour channels (3, RGB).
+        representation_size: Width of the tanh `pre_logits` layer, or None for none.
+        head_pool: How the encoder's tokens become one vector.
+        stem: "patch" one strided convolution (ViT), "conv" a stack of stride-2 3x3
+            convolutions with batch norm (Xiao et al., 2021) ending in a 1x1 projection.
+        stem_dims: Output channels of the 3x3 convolutions of `stem="conv"`.
+        stem_strides: Their strides; the product equals `patch_size`.
+        num_frames: Standard clip length in frames for a video model, None for an image model.
+        tubelet_size: Frames that one tubelet spans (video only).
+        token_learner: The module, the same at each location, or None for a plain ViT.
+        tokenlearner_locs: Blocks before which a module sits, ascending. Several make the
+            model elastic: each call chooses one of them, or none.
+        default_loc: The location used when a call does not say; None runs the plain network.
+        mean: Normalisation mean per channel, for pixels in 0..1.
+        std: Normalisation standard deviation per channel, for pixels in 0..1.
+        class_names: Names of the classes, in logit order; empty if unknown.
+    """
+
+    img_size: tuple[int, int]
+    patch_size: tuple[int, int]
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_dim: int
+    num_classes: int
+    in_chans: int = 3
+    representation_size: int | None = None
+    head_pool: HeadPool = "avg"
+    stem: Stem = "patch"
+    stem_dims: tuple[int, ...] = ()
+    stem_strides: tuple[int, ...] = ()
+    num_frames: int | None = None
+    tubelet_size: int = 1
+    token_learner: TokenLearnerConfig | None = None
+    tokenlearner_locs: tuple[int, ...] = ()
+    default_loc: int | None = None
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    class_names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            img_height=self.img_size[0],
+            img_width=self.img_size[1],
+            patch_height=self.patch_size[0],
+            patch_width=self.patch_size[1],
+            embed_dim=self.embed_dim,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            mlp_dim=self.mlp_dim,
+            num_classes=self.num_classes,
+            in_chans=self.in_chans,
+            tubelet_size=self.tubelet_size,
+        )
+        _require_choice("head_pool", self.head_pool, ("avg", "max", "sum"))
+        _require_choice("stem", self.stem, ("patch", "conv"))
+        if self.representation_size is not None:
+            _require_positive(representation_size=self.representation_size)
+        if self.embed_dim % self.num_heads:
+            raise ConfigError(f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}.")
+        self.grid_hw(self.img_size)
+        self._check_stem()
+        self._check_frames()
+        self._check_locations()
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise ConfigError(f"{len(self.class_names)} class names were given for {self.num_classes} classes.")
+
+    def _check_stem(self) -> None:
+        if self.stem == "patch":
+            if self.stem_dims or self.stem_strides:
+                raise ConfigError('stem_dims and stem_strides belong to stem="conv" alone.')
+            return
+        if not self.stem_dims or len(self.stem_dims) != len(self.stem_strides):
+            raise ConfigError('stem="conv" needs stem_dims and stem_strides of one length.')
+        _require_positive(**{f"stem_dims[{i}]": dim for i, dim in enumerate(self.stem_dims)})
+        stride = 1
+        for step in self.stem_strides:
+            stride *= step
+        if (stride, stride) != self.patch_size:
+            raise ConfigError(f"stem_strides multiply to {stride}, but patch_size is {self.patch_size}.")
+        if self.is_video:
+            raise ConfigError('stem="conv" is for image models; a video model embeds tubelets (stem="patch").')
+
+    def _check_frames(self) -> None:
+        if self.num_frames is None:
+            if self.tubelet_size != 1:
+                raise ConfigError("tubelet_size belongs to a video model: set num_frames too.")
+            return
+        _require_positive(num_frames=self.num_frames)
+        if self.num_frames % self.tubelet_size:
+            raise ConfigError(f"num_frames {self.num_frames} is not a multiple of tubelet_size {self.tubelet_size}.")
+
+    def _check_locations(self) -> None:
+        if (self.token_learner is None) != (not self.tokenlearner_locs):
+            raise ConfigError("token_learner and tokenlearner_locs are given together or not at all.")
+        if list(self.tokenlearner_locs) != sorted(set(self.tokenlearner_locs)):
+            raise ConfigError(f"tokenlearner_locs {self.tokenlearner_locs} must ascend without repeats.")
+        for loc in self.tokenlearner_locs:
+            if not 0 <= loc < self.depth:
+                raise ConfigError(f"tokenlearner_loc {loc} lies outside 0..{self.depth - 1}.")
+        if self.default_loc is not None and self.default_loc not in self.tokenlearner_locs:
+            raise ConfigError(f"default_loc {self.default_loc} is not one of {self.tokenlearner_locs}.")
+        if self.uses_fuser and len(self.tokenlearner_locs) != 1:
+            raise ConfigError("With TokenFuser a model has exactly one location, from which on every block is fused.")
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the model takes clips rather than single images."""
+        return self.num_frames is not None
+
+    @property
+    def uses_fuser(self) -> bool:
+        """Whether TokenFuser maps the tokens back to the grid after each block."""
+        return self.token_learner is not None and self.token_learner.use_fuser
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens the modules hold (the largest `k`); 0 for a plain ViT."""
+        return self.token_learner.num_tokens if self.token_learner else 0
+
+    @property
+    def num_time_steps(self) -> int:
+        """Time steps of the standard input: tubelets for video, 1 for an image."""
+        return self.num_frames // self.tubelet_size if self.num_frames is not None else 1
+
+    def grid_hw(self, image_hw: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Patch grid as (rows, columns) of an input of `image_hw` pixels (default: `img_size`).
+
+        Raises:
+            ConfigError: If the input is not a whole number of patches.
+        """
+        height, width = image_hw or self.img_size
+        rows, columns = height // self.patch_size[0], width // self.patch_size[1]
+        if rows * self.patch_size[0] != height or columns * self.patch_size[1] != width or not rows * columns:
+            raise ConfigError(
+                f"An input of {height}x{width} pixels is not a whole number of {self.patch_size[0]}x"
+                f"{self.patch_size[1]} patches."
+            )
+        return rows, columns
+
+    def check_choice(self, loc: int | None, num_tokens: int | None) -> int:
+        """Validate a per-call `(loc, num_tokens)` and return the token count it stands for (0 without module).
+
+        Raises:
+            ConfigError: If there is no module at `loc`, or `num_tokens` is out of range.
+        """
+        if loc is None:
+            return 0
+        if loc not in self.tokenlearner_locs:
+            held = ", ".join(map(str, self.tokenlearner_locs)) or "none"
+            raise ConfigError(f"This model holds no TokenLearner before block {loc} (it has: {held}).")
+        k = self.num_tokens if num_tokens is None else num_tokens
+        if not 1 <= k <= self.num_tokens:
+            raise ConfigError(f"num_tokens {k} lies outside 1..{self.num_tokens}.")
+        return k
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready dictionary; `from_dict` is its inverse."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ModelConfig:
+        """Rebuild a configuration from `to_dict` output (lists in place of tuples are fine).
+
+        Raises:
+            ConfigError: If a field is unknown, missing or out of range.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(data) - fields)
+        if unknown:
+            raise ConfigError(f"Unknown model settings: {', '.join(unknown)}. A newer version may have written them.")
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        try:
+            if isinstance(values.get("token_learner"), dict):
+                values["token_learner"] = TokenLearnerConfig(**values["token_learner"])
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"The model settings cannot be used: {error}.") from error
+
+
+@dataclass(frozen=True)
+class ArchSize:
+    """Width, depth, heads and MLP width of a named ViT size."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_dim: int
+
+
+ARCH_SIZES: Final[dict[SizeName, ArchSize]] = {
+    "Ti": ArchSize(192, 12, 3, 768),
+    "S": ArchSize(384, 12, 6, 1536),
+    "B": ArchSize(768, 12, 12, 3072),
+    "L": ArchSize(1024, 24, 16, 4096),
+    "G": ArchSize(1664, 48, 16, 8192),
+}
+ARCH_PATCHES: Final[dict[SizeName, tuple[int, ...]]] = {
+    "Ti": (32, 16, 10, 8),
+    "S": (32, 16, 10, 8),
+    "B": (32, 16, 10, 8),
+    "L": (32, 16, 10, 8),
+    "G": (14,),
+}
+
+
+def parse_arch(arch: str) -> tuple[ArchSize, int]:
+    """Read a name such as "B/16" into its size and patch side in pixels.
+
+    Raises:
+        ConfigError: If the size or the patch is not one of the named ones.
+    """
+    match = re.fullmatch(r"(Ti|S|B|L|G)/(\d+)", arch)
+    names = ", ".join(f"{size}/{'|'.join(map(str, patches))}" for size, patches in ARCH_PATCHES.items())
+    if match is None:
+        raise ConfigError(f'"{arch}" is not a named architecture. Known: {names}.')
+    size: SizeName = match.group(1)  # type: ignore[assignment]
+    patch = int(match.group(2))
+    if patch not in ARCH_PATCHES[size]:
+        raise ConfigError(f'"{arch}" is not a named architecture. Known: {names}.')
+    return ARCH_SIZES[size], patch
+
+
+def named_config(
+    arch: str,
+    *,
+    img_size: int | tuple[int, int] = 224,
+    num_classes: int = 1000,
+    depth: int | None = None,
+    token_learner: TokenLearnerConfig | None = None,
+    loc: int | None = None,
+    num_frames: int | None = None,
+    tubelet_size: int | None = None,
+) -> ModelConfig:
+    """Configuration of a named ViT or ViViT, such as "B/16", with or without TokenLearner.
+
+    Args:
+        arch: Size and patch, e.g. "B/16".
+        img_size: Side, or (height, width), in pixels.
+        num_classes: Size of the logits.
+        depth: Blocks, if other than the size's own (the paper's "B/16 (21)").
+        token_learner: The module, or None for the plain network.
+        loc: The block before which it sits.
+        num_frames: Clip length for a video model.
+        tubelet_size: Frames per tubelet; 2 by default for a video model.
+    """
+    size, patch = parse_arch(arch)
+    return ModelConfig(
+        img_size=(img_size, img_size) if isinstance(img_size, int) else img_size,
+        patch_size=(patch, patch),
+        embed_dim=size.embed_dim,
+        depth=size.depth if depth is None else depth,
+        num_heads=size.num_heads,
+        mlp_dim=size.mlp_dim,
+        num_classes=num_classes,
+        num_frames=num_frames,
+        tubelet_size=1 if num_frames is None else (2 if tubelet_size is None else tubelet_size),
+        token_learner=token_learner,
+        tokenlearner_locs=() if loc is None else (loc,),
+        default_loc=loc,
+    )
+
+
+def _require_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, not {value}.")
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f'{name} must be one of {", ".join(choices)}, not "{value}".')

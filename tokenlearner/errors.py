@@ -1,0 +1,46 @@
+"""Every exception this project raises on purpose.
+
+    TokenLearnerError
+    ├── ConfigError        a model or setting that cannot exist
+    ├── MediaError         a photo or video that cannot be read or written
+    │   └── MediaLimitError    it could be read, but is larger than the limits in force
+    ├── CheckpointError    weights or a card that cannot be read or do not fit
+    ├── DataError          a training or evaluation data set that cannot be used
+    ├── DeviceError        a device that is missing or out of memory
+    └── Cancelled          the caller asked to stop
+
+Each message is one or two plain sentences: what is wrong, and what to do. Applications
+catch the root and show the message as it is.
+"""
+
+
+class TokenLearnerError(Exception):
+    """Root of all errors that are meant for a person to read."""
+
+
+class ConfigError(TokenLearnerError, ValueError):
+    """A model configuration or setting that cannot exist."""
+
+
+class MediaError(TokenLearnerError):
+    """A photo or video that cannot be read or written."""
+
+
+class MediaLimitError(MediaError):
+    """A photo or video larger than the limits in force."""
+
+
+class CheckpointError(TokenLearnerError):
+    """A checkpoint or model card that cannot be read, or does not fit the model."""
+
+
+class DataError(TokenLearnerError):
+    """A training or evaluation data set that cannot be used."""
+
+
+class DeviceError(TokenLearnerError):
+    """A device that is missing, or whose memory does not hold even one item."""
+
+
+class Cancelled(TokenLearnerError):
+    """The caller asked to stop; nothing was left half-written."""
