@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -14,6 +15,8 @@ Pooling = Literal["sum", "mean"]
 HeadPool = Literal["avg", "max", "sum"]
 Stem = Literal["patch", "conv"]
 SizeName = Literal["Ti", "S", "B", "L", "G"]
+Loc = int | Literal["default"] | None
+"""A block index, None for the plain network, or "default" for the configuration's own."""
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
@@ -133,9 +136,9 @@ class ModelConfig:
         if not self.stem_dims or len(self.stem_dims) != len(self.stem_strides):
             raise ConfigError('stem="conv" needs stem_dims and stem_strides of one length.')
         _require_positive(**{f"stem_dims[{i}]": dim for i, dim in enumerate(self.stem_dims)})
-        stride = 1
-        for step in self.stem_strides:
-            stride *= step
+        if not set(self.stem_strides) <= {1, 2}:
+            raise ConfigError(f"stem_strides {self.stem_strides} must each be 1 or 2.")
+        stride = math.prod(self.stem_strides)
         if (stride, stride) != self.patch_size:
             raise ConfigError(f"stem_strides multiply to {stride}, but patch_size is {self.patch_size}.")
         if self.is_video:
@@ -183,6 +186,20 @@ class ModelConfig:
         """Time steps of the standard input: tubelets for video, 1 for an image."""
         return self.num_frames // self.tubelet_size if self.num_frames is not None else 1
 
+    def time_steps(self, num_frames: int) -> int:
+        """Time steps of a clip of `num_frames` frames.
+
+        Raises:
+            ConfigError: If this is an image model, or the clip is not a whole number of tubelets.
+        """
+        if not self.is_video:
+            raise ConfigError("An image model takes no num_frames: it sees a video frame by frame.")
+        if num_frames < 1 or num_frames % self.tubelet_size:
+            raise ConfigError(
+                f"A clip of {num_frames} frames is not a whole number of tubelets of {self.tubelet_size} frames."
+            )
+        return num_frames // self.tubelet_size
+
     def grid_hw(self, image_hw: tuple[int, int] | None = None) -> tuple[int, int]:
         """Patch grid as (rows, columns) of an input of `image_hw` pixels (default: `img_size`).
 
@@ -229,7 +246,9 @@ class ModelConfig:
         unknown = sorted(set(data) - fields)
         if unknown:
             raise ConfigError(f"Unknown model settings: {', '.join(unknown)}. A newer version may have written them.")
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
         try:
             if isinstance(values.get("token_learner"), dict):
                 values["token_learner"] = TokenLearnerConfig(**values["token_learner"])

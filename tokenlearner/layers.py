@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from timm.layers import ConvNormAct, GELUTanh, LayerNorm, Mlp
@@ -38,7 +37,7 @@ class TokenLearnerV11(nn.Module):
         """Compute the maps before the softmax, for the first `num_tokens` tokens."""
         hidden = self.mlp.act(self.mlp.fc1(self.norm(x)))
         k = self.num_tokens if num_tokens is None else num_tokens
-        return F.linear(hidden, self.mlp.fc2.weight[:k], self.mlp.fc2.bias[:k]).transpose(1, 2)
+        return _first_outputs(self.mlp.fc2, hidden, k).transpose(1, 2)
 
     def forward(
         self,
@@ -88,6 +87,7 @@ class TokenLearnerV10(nn.Module):
         k = self.num_tokens if num_tokens is None else num_tokens
         selected = self.norm(x).transpose(1, 2).unflatten(2, grid_hw)
         *hidden, last = self.convs
+        assert isinstance(last, nn.Conv2d)
         for conv in hidden:
             selected = self.act(conv(selected))
         return F.conv2d(selected, last.weight[:k], padding=1).flatten(2)
@@ -139,7 +139,7 @@ class TokenFuser(nn.Module):
         mixed = F.linear(self.mix_norm1(tokens).transpose(1, 2), self.mix.weight[:k, :k], self.mix.bias[:k])
         mixed = self.mix_norm2(mixed.transpose(1, 2))
         hidden = self.mlp.act(self.mlp.fc1(self.norm(original)))
-        weights = F.linear(hidden, self.mlp.fc2.weight[:k], self.mlp.fc2.bias[:k]).sigmoid()
+        weights = _first_outputs(self.mlp.fc2, hidden, k).sigmoid()
         return weights @ mixed
 
 
@@ -180,11 +180,17 @@ class TubeletEmbed(nn.Module):
         kernel = (tubelet_size, *patch_size)
         self.proj = nn.Conv3d(in_chans, embed_dim, kernel_size=kernel, stride=kernel)
 
-    def forward(
-        self, x: Float[Tensor, "batch frames chans height width"]
-    ) -> Float[Tensor, "batch time patches dim"]:
+    def forward(self, x: Float[Tensor, "batch frames chans height width"]) -> Float[Tensor, "batch time patches dim"]:
         """Embed normalised clips."""
         return self.proj(x.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)
+
+
+def _first_outputs(
+    layer: nn.Module, x: Float[Tensor, "batch patches width"], k: int
+) -> Float[Tensor, "batch patches tokens"]:
+    """Apply the rows of a linear layer that make its first `k` outputs."""
+    assert isinstance(layer, nn.Linear)
+    return F.linear(x, layer.weight[:k], None if layer.bias is None else layer.bias[:k])
 
 
 def build_token_learner(config: TokenLearnerConfig, embed_dim: int) -> TokenLearnerV10 | TokenLearnerV11:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +18,9 @@ from timm.layers import GELUTanh, LayerNorm, PatchEmbed, resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from tokenlearner.config import ModelConfig
+from tokenlearner.config import Loc, ModelConfig
 from tokenlearner.errors import ConfigError
 from tokenlearner.layers import ConvStem, TokenFuser, TubeletEmbed, build_token_learner
-
-Loc = int | Literal["default"] | None
-"""A block index, None for the plain network, or "default" for the configuration's own."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +118,10 @@ class TokenLearnerViT(nn.Module):
             Block(
                 dim,
                 config.num_heads,
-                mlp_ratio=config.mlp_dim / dim,
+                mlp_ratio=(config.mlp_dim + 0.5) / dim,  # timm truncates dim * mlp_ratio
                 qkv_bias=True,
                 act_layer=GELUTanh,
-                norm_layer=partial(LayerNorm, eps=1e-6),
+                norm_layer=LayerNorm,  # timm's, with epsilon 1e-6
                 drop_path=drop_path * i / max(config.depth - 1, 1),
             )
             for i in range(config.depth)
@@ -257,13 +253,10 @@ class TokenLearnerViT(nn.Module):
     ) -> Float[Tensor, "batch time patches dim"]:
         expected = 5 if self.config.is_video else 4
         if pixels.ndim != expected:
-            kind = "clips [batch, frames, 3, height, width]" if self.config.is_video else "images [batch, 3, height, width]"
-            raise ConfigError(f"This model takes {kind}, not an array of {pixels.ndim} dimensions.")
+            shape = "clips [batch, frames, 3, height, width]" if expected == 5 else "images [batch, 3, height, width]"
+            raise ConfigError(f"This model takes {shape}, not an array of {pixels.ndim} dimensions.")
         if self.config.is_video:
-            if pixels.shape[1] % self.config.tubelet_size:
-                raise ConfigError(
-                    f"A clip of {pixels.shape[1]} frames is not a whole number of {self.config.tubelet_size}-frame tubelets."
-                )
+            self.config.time_steps(pixels.shape[1])
             x = self.embed(pixels)
         else:
             x = self.embed(pixels).unsqueeze(1)
@@ -271,7 +264,7 @@ class TokenLearnerViT(nn.Module):
 
     def _pos_embed(self, time: int, grid_hw: tuple[int, int]) -> Float[Tensor, "1 time patches dim"]:
         own_time, own_grid = self.config.num_time_steps, self.config.grid_hw()
-        pos = self.pos_embed
+        pos: Tensor = self.pos_embed
         if grid_hw != own_grid:
             folded = pos.permute(0, 2, 1, 3).flatten(2)  # time rides along with the channels
             folded = resample_abs_pos_embed(folded, list(grid_hw), list(own_grid), num_prefix_tokens=0)

@@ -1,0 +1,1 @@
+"""The Streamlit app: everything that knows the page, on top of the library `tokenlearner`."""
