@@ -26,7 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="See how a Vision Transformer learns to tokenize: analyse media, count compute, train, check.",
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    argv = sys.argv[1:] if argv is None else argv
+    # Only the module that is asked for: counting compute must not wait for torch to load.
+    asked = [name for name in COMMANDS if argv and argv[0] == name.rstrip("_")]
+    for name in asked or COMMANDS:
         importlib.import_module(f"tokenlearner.cli.{name}").add_parser(subparsers)
     args = parser.parse_args(argv)
     try:
