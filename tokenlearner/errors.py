@@ -7,6 +7,7 @@
     ├── CheckpointError    weights or a card that cannot be read or do not fit
     ├── DataError          a training or evaluation data set that cannot be used
     ├── DeviceError        a device that is missing or out of memory
+    ├── FeaturesGone       kept features were dropped to make room; analyse again
     └── Cancelled          the caller asked to stop
 
 Each message is one or two plain sentences: what is wrong, and what to do. Applications
@@ -40,6 +41,10 @@ class DataError(TokenLearnerError):
 
 class DeviceError(TokenLearnerError):
     """A device that is missing, or whose memory does not hold even one item."""
+
+
+class FeaturesGone(TokenLearnerError, LookupError):
+    """Features that were kept for a quick second look have been dropped; a new analysis brings them back."""
 
 
 class Cancelled(TokenLearnerError):

@@ -172,17 +172,27 @@ class TokenLearnerViT(nn.Module):
     ) -> dict[int | None, FeatureMap]:
         """Feature maps before several blocks, from one pass; see `prefix`."""
         grid_hw = self.config.grid_hw((pixels.shape[-2], pixels.shape[-1]))
-        x = self._embed(pixels, grid_hw)
-        time = x.shape[1]
+        return self.advance(FeatureMap(self._embed(pixels, grid_hw), grid_hw, 0), locs)
+
+    def advance(self, features: FeatureMap, locs: Sequence[int | None]) -> dict[int | None, FeatureMap]:
+        """Run blocks on feature maps of patches, from where they are to several later locations.
+
+        Raises:
+            ConfigError: If a location lies before the one that `features` have reached.
+        """
+        x, grid_hw, time = features.x, features.grid_hw, features.x.shape[1]
         depth = self.config.depth
+        first = depth if features.loc is None else features.loc
         stops = {depth if loc is None else loc: loc for loc in locs}
-        features: dict[int | None, FeatureMap] = {}
-        for i in range(max(stops) + 1):
+        if min(stops) < first:
+            raise ConfigError(f"Features before block {first} cannot go back to block {min(stops)}.")
+        reached: dict[int | None, FeatureMap] = {}
+        for i in range(first, max(stops) + 1):
             if i in stops:
-                features[stops[i]] = FeatureMap(x, grid_hw, stops[i])
+                reached[stops[i]] = FeatureMap(x, grid_hw, stops[i])
             if i < max(stops):
                 x = self.blocks[i](x.flatten(1, 2)).unflatten(1, (time, -1))
-        return features
+        return reached
 
     def tokenize(self, features: FeatureMap, num_tokens: int | None = None) -> Tokenized:
         """Pool a feature map into its first `num_tokens` tokens, per time step.
