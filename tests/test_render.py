@@ -36,6 +36,11 @@ def test_nearest_upsampling_repeats_each_patch():
     np.testing.assert_array_equal(up, maps.repeat(14, axis=1).repeat(12, axis=2))
 
 
+def test_nearest_upsampling_goes_by_pixel_centres():
+    maps = np.array([[[1.0], [2.0], [3.0]]], np.float32)
+    assert render.upsample_token_maps(maps, (7, 1), "nearest").ravel().tolist() == [1, 1, 2, 2, 2, 3, 3]
+
+
 def test_smooth_upsampling_interpolates_between_patch_centres():
     """Second route: separable linear interpolation with `np.interp`, clamped beyond the outer centres."""
     maps = np.random.default_rng(1).random((2, ROWS, COLS), dtype=np.float32)
