@@ -109,7 +109,9 @@ class TokenLearnerV10(nn.Module):
             Tokens, and their maps, each value in 0..1 and independent of the others.
         """
         token_maps = self.map_logits(x, grid_hw, num_tokens).float().sigmoid()
-        tokens = token_maps.to(x.dtype) @ x
+        # Row by row, then over the rows: sums over many patches lose half as much to rounding as in one product.
+        by_row = token_maps.to(x.dtype).unflatten(2, grid_hw).transpose(1, 2) @ x.unflatten(1, grid_hw)
+        tokens = by_row.sum(dim=1)
         return (tokens / x.shape[1] if self.pooling == "mean" else tokens), token_maps
 
 
