@@ -253,7 +253,7 @@ class ModelConfig:
             if isinstance(values.get("token_learner"), dict):
                 values["token_learner"] = TokenLearnerConfig(**values["token_learner"])
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, IndexError) as error:
             raise ConfigError(f"The model settings cannot be used: {error}.") from error
 
 
