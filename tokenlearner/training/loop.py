@@ -1,0 +1,238 @@
+"""The training loop: seeded, resumable at any epoch, with collapse measured as it goes."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.layers import init_map_logits_
+from tokenlearner.model import TokenLearnerViT
+from tokenlearner.training.augment import Cutouts, Photos, make_batch
+from tokenlearner.training.monitor import EpochMeasures, measure
+from tokenlearner.training.precision import Replica, has_fast_bf16
+from tokenlearner.training.recipe import Recipe
+from tokenlearner.training.steps import elastic_loss
+
+_CANVAS_SHAPES: Final = (1.0, 1.0, 4 / 3, 3 / 4)  # width / height, drawn anew each step
+_TAIL_TOKENS: Final = (1, 2, 4, 8, 8, 16, 16, 16)
+_MAP_TOKENS: Final = (4, 8, 16)
+_STATE: Final = "state.pt"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run sees and is measured on, on one device.
+
+    Attributes:
+        train: Photographs to learn from.
+        cutouts: Objects on white ground among them.
+        val: Photographs that training never sees.
+        class_names: In label order.
+    """
+
+    train: Photos
+    cutouts: Cutouts
+    val: Photos
+    class_names: tuple[str, ...]
+
+
+class Trainer:
+    """One run of a recipe in a folder of its own.
+
+    The folder holds `state.pt` (weights, their average, the optimiser, after the last whole epoch) and
+    `history.jsonl` (one line an epoch). A run that was cut off goes on from there and sees the same
+    batches as one that was not.
+
+    Args:
+        recipe: What to do.
+        data: What to see.
+        run_dir: Where state and history are kept; made if missing.
+        device: Where to compute.
+        bf16: Compute in bfloat16; None where the hardware has it.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: TrainingData, run_dir: Path, device: torch.device, *, bf16: bool | None = None
+    ) -> None:
+        self.recipe, self.data, self.run_dir, self.device = recipe, data, run_dir, device
+        config = recipe.model_config(data.class_names)
+        if (
+            config.is_video
+            or config.token_learner is None
+            or config.token_learner.version != "1.1"
+            or config.uses_fuser
+        ):
+            raise ConfigError("This loop trains elastic image models: v1.1, without TokenFuser.")
+        torch.manual_seed(recipe.seed)
+        self.model = TokenLearnerViT(config, drop_path=recipe.optimizer.drop_path)
+        for module in self.model.token_learners.values():
+            init_map_logits_(module, recipe.optimizer.map_init_std)  # type: ignore[arg-type]  # ModuleDict values
+        self.model.to(device)
+        self.average = copy.deepcopy(self.model).eval()
+        self.optimizer = _optimizer(self.model, recipe)
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self.history: list[dict[str, Any]] = []
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._resume()
+        self.replica = Replica(self.model, bf16=has_fast_bf16(device) if bf16 is None else bf16)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches an epoch; what is left over comes in the next one."""
+        return max(1, len(self.data.train) // self.recipe.optimizer.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole recipe."""
+        return self.steps_per_epoch * self.recipe.epochs
+
+    def run(self, progress: Callable[[int, int, float], None] | None = None) -> TokenLearnerViT:
+        """Train until the recipe ends.
+
+        Args:
+            progress: Called after each step with (steps done, steps in all, loss).
+
+        Returns:
+            The average of the weights, on the device, in evaluation mode.
+        """
+        while self.epoch < self.recipe.epochs:
+            self._run_epoch(progress)
+            self.epoch += 1
+            self._save()
+        return self.average
+
+    def learning_rate(self, step: int) -> float:
+        """Rate at a step: linear warm-up, flat, linear to zero over the last `decay_share`."""
+        settings = self.recipe.optimizer
+        warmup = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
+        decay = min(1.0, (self.total_steps - step) / max(settings.decay_share * self.total_steps, 1))
+        return settings.lr * warmup * decay
+
+    def _run_epoch(self, progress: Callable[[int, int, float], None] | None) -> None:
+        started = time.monotonic()
+        seed = self.recipe.seed * 100_003 + self.epoch
+        torch.manual_seed(seed)
+        draw = random.Random(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        order = torch.randperm(len(self.data.train), generator=generator, device=self.device)
+        size = self.recipe.optimizer.batch_size
+        self.replica.model.train()
+        sums: dict[str, float] = {}
+        for i in range(self.steps_per_epoch):
+            losses = self._train_step(order[i * size : (i + 1) * size], draw, generator)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value / self.steps_per_epoch
+            self.step += 1
+            if progress is not None:
+                progress(self.step, self.total_steps, losses["total"])
+        self.seconds += time.monotonic() - started
+        stage = self.recipe.stage_at(self.epoch)
+        measures: EpochMeasures = measure(self.average, self.data.val, stage.img_size)
+        record = {
+            "epoch": self.epoch,
+            "seconds": round(self.seconds, 1),
+            "img_size": stage.img_size,
+            "loss": {name: round(value, 4) for name, value in sums.items()},
+            **measures.to_dict(),
+        }
+        self.history.append(record)
+
+    def _train_step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> dict[str, float]:
+        recipe, config = self.recipe, self.model.config
+        canvas = canvas_hw(recipe.stage_at(self.epoch).img_size, draw.choice(_CANVAS_SHAPES), config.patch_size)
+        batch = make_batch(
+            self.data.train, chosen, self.data.cutouts, canvas, config.num_classes, recipe.augment, generator
+        )
+        pixels = (batch.rgb - self.model.mean) / self.model.std
+        loss = elastic_loss(
+            self.replica.model,
+            pixels.contiguous(memory_format=torch.channels_last),
+            batch.target,
+            recipe.loss,
+            tail_tokens={loc: min(draw.choice(_TAIL_TOKENS), config.num_tokens) for loc in config.tokenlearner_locs},
+            map_tokens=min(draw.choice(_MAP_TOKENS), config.num_tokens),
+        )
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        self.replica.pull_gradients()
+        nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimizer.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        self.optimizer.step()
+        self.replica.push_weights()
+        self._update_average()
+        return {
+            "total": float(loss.total.detach()),
+            "plain": float(loss.plain),
+            "tails": float(loss.tails),
+            "rebuild": float(loss.rebuild),
+            "overlap": float(loss.overlap),
+        }
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.optimizer.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        for average, current in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            average.copy_(current)
+
+    def _save(self) -> None:
+        state = {
+            "recipe": json.dumps(self.recipe.to_dict()),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": json.dumps(self.history),
+        }
+        partial = self.run_dir / f"{_STATE}.partial"
+        torch.save(state, partial)
+        os.replace(partial, self.run_dir / _STATE)
+        lines = "".join(json.dumps(record) + "\n" for record in self.history)
+        (self.run_dir / "history.jsonl").write_text(lines, encoding="utf-8")
+
+    def _resume(self) -> None:
+        path = self.run_dir / _STATE
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, KeyError, ValueError, OSError) as error:
+            raise CheckpointError(
+                f"{path} does not continue this recipe ({str(error).splitlines()[0]}). Choose another folder."
+            ) from error
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.history = json.loads(state["history"])
+
+
+def canvas_hw(side: int, shape: float, patch_size: tuple[int, int]) -> tuple[int, int]:
+    """A canvas of about `side` x `side` pixels and the given width / height, in whole patches."""
+    rows = max(1, round(side / shape**0.5 / patch_size[0]))
+    columns = max(1, round(side * shape**0.5 / patch_size[1]))
+    return rows * patch_size[0], columns * patch_size[1]
+
+
+def _optimizer(model: TokenLearnerViT, recipe: Recipe) -> torch.optim.AdamW:
+    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and name != "pos_embed"]
+    others = [p for name, p in model.named_parameters() if p.ndim <= 1 or name == "pos_embed"]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.optimizer.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.optimizer.lr, betas=(0.9, 0.98), foreach=True)
