@@ -59,9 +59,9 @@ class Collected:
     """
 
     probs: dict[Choice, Float32[np.ndarray, "pictures classes"]]
-    shares: dict[int, tuple[Float64[np.ndarray, "tokens rows columns"], ...]]
+    shares: dict[int, tuple[Float32[np.ndarray, "tokens rows columns"], ...]]
 
-    def first_tokens(self, choice: Choice) -> list[Float64[np.ndarray, "tokens rows columns"]]:
+    def first_tokens(self, choice: Choice) -> list[Float32[np.ndarray, "tokens rows columns"]]:
         """The maps at one choice."""
         assert choice.loc is not None
         return [one[: choice.num_tokens] for one in self.shares[choice.loc]]
@@ -109,7 +109,8 @@ def collect(
                 rows = values.float().softmax(dim=-1).cpu().numpy()
                 probs[choice].update(zip(positions, rows, strict=True))
             for loc, found in maps.items():
-                shares[loc].update(zip(positions, as_shares(found.float().cpu().numpy()), strict=True))
+                exact = as_shares(found.float().cpu().numpy())
+                shares[loc].update(zip(positions, exact.astype(np.float32), strict=True))
             done += len(positions)
             if progress is not None:
                 progress(done)

@@ -1,0 +1,116 @@
+"""Whether what the tokens look at matters: patches are deleted, and the prediction is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float, Int64, UInt8
+
+from tokenlearner.analysis.collect import Choice, Collected, Picture
+from tokenlearner.analysis.objects import centre_prior
+
+FRACTIONS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+Order = Int64[np.ndarray, " patches"]
+Runner = Callable[[Sequence[Picture], Sequence[Choice]], Collected]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """Mean probability of the class first predicted, over the deletion of the first half of the patches.
+
+    Each is an area under the curve over the deleted fraction 0..0.5, divided by 0.5: 0..1, and the
+    lower, the more the deleted patches mattered.
+
+    Attributes:
+        tokens: Patches deleted in the order of the tokens' mean map.
+        centre_prior: Those nearest the middle first.
+        random: In random order.
+        curve: The curve of `tokens`, at the fractions 0, 0.1, ... 0.5.
+    """
+
+    tokens: float
+    centre_prior: float
+    random: float
+    curve: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, float | tuple[float, ...]]:
+        """The measures by name, for JSON."""
+        return asdict(self)
+
+
+def by_weight(weights: Float[np.ndarray, "rows columns"]) -> Order:
+    """Patches from the heaviest to the lightest; equals in reading order."""
+    return np.argsort(-weights.ravel(), kind="stable").astype(np.int64)
+
+
+def delete_patches(
+    rgb: UInt8[np.ndarray, "height width 3"], grid_hw: tuple[int, int], patches: Int64[np.ndarray, " deleted"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Paint patches in the picture's mean colour.
+
+    Args:
+        rgb: A network input: whole patches.
+        grid_hw: Its patch grid as (rows, columns).
+        patches: Which ones, row-major.
+    """
+    rows, columns = grid_hw
+    gone = np.zeros(rows * columns, dtype=bool)
+    gone[patches] = True
+    height, width = rgb.shape[0] // rows, rgb.shape[1] // columns
+    pixels = np.kron(gone.reshape(grid_hw), np.ones((height, width), dtype=bool))
+    mean = rgb.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
+    return np.where(pixels[..., None], mean, rgb)
+
+
+def deletion(
+    run: Runner, pictures: Sequence[Picture], choices: Sequence[Choice], rng: np.random.Generator
+) -> dict[Choice, Deletion]:
+    """Draw the deletion curves of several choices over the same pictures.
+
+    Args:
+        run: Runs pictures through the network at some choices.
+        pictures: Network inputs.
+        choices: Choices with a module.
+        rng: Draws the random order, one for each picture.
+    """
+    intact = run(pictures, choices)
+    predicted = {choice: intact.predictions(choice) for choice in choices}
+    grids = [(one.shape[-2], one.shape[-1]) for one in intact.shares[_loc(choices[0])]]
+
+    def curves(orders: Sequence[Order], chosen: Sequence[Choice]) -> dict[Choice, list[float]]:
+        found: dict[Choice, list[float]] = {choice: [] for choice in chosen}
+        for fraction in FRACTIONS:
+            cut = [
+                delete_patches(picture, grid, order[: round(fraction * len(order))])
+                for picture, grid, order in zip(pictures, grids, orders, strict=True)
+            ]
+            probs = intact.probs if fraction == 0 else run(cut, chosen).probs
+            for choice in chosen:
+                kept = np.take_along_axis(probs[choice], predicted[choice][:, None], axis=1)
+                found[choice].append(float(kept.mean()))
+        return found
+
+    centre = curves([by_weight(centre_prior(grid)) for grid in grids], choices)
+    random = curves([rng.permutation(rows * columns) for rows, columns in grids], choices)
+    results = {}
+    for choice in choices:
+        orders = [by_weight(maps.mean(axis=0)) for maps in intact.first_tokens(choice)]
+        own = curves(orders, [choice])[choice]
+        results[choice] = Deletion(
+            tokens=area(own), centre_prior=area(centre[choice]), random=area(random[choice]), curve=tuple(own)
+        )
+    return results
+
+
+def area(curve: Sequence[float]) -> float:
+    """Area under a curve over `FRACTIONS` by the trapezoid rule, divided by their span: its mean height."""
+    return float(np.trapezoid(curve, FRACTIONS) / (FRACTIONS[-1] - FRACTIONS[0]))
+
+
+def _loc(choice: Choice) -> int:
+    assert choice.loc is not None
+    return choice.loc

@@ -1,0 +1,178 @@
+"""What an evaluation found, as frozen dataclasses that become JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tokenlearner.analysis.cause import Deletion
+from tokenlearner.analysis.maps import MapQuality
+from tokenlearner.analysis.objects import ObjectMass
+from tokenlearner.analysis.stability import Stability
+
+FORMAT: Final = "tokenlearner-evaluation-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceResult:
+    """One place of the module and one number of tokens.
+
+    Attributes:
+        loc: Block before which the module sits; None for the plain network.
+        num_tokens: Tokens; 0 for the plain network.
+        macs: Multiply-adds for one picture of the standard size.
+        top1: Share of photographs whose most probable class is right, 0..1.
+        mean_class: The same within each class, averaged over the classes, 0..1.
+        maps: Measures of the maps alone; None for the plain network.
+        whole: Objects on white ground as photographed; None without such photographs.
+        placed: The same objects cut out and placed at random size and place on white; see `scenes`.
+    """
+
+    loc: int | None
+    num_tokens: int
+    macs: int
+    top1: float
+    mean_class: float
+    maps: MapQuality | None = None
+    whole: ObjectMass | None = None
+    placed: ObjectMass | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollageResult:
+    """Whether each object of a collage has a token of its own; see `objects.matched_share`.
+
+    Attributes:
+        collages: Number of collages, of two or three objects each.
+        matched: Share of objects with a token of their own that has half its mass on them, 0..1.
+        random_weights: The same for the network before training.
+        mean_map: The same for the model's own mean maps, one a token.
+    """
+
+    collages: int
+    matched: float
+    random_weights: float
+    mean_map: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeaningResult:
+    """Tests of meaning at one place of the module.
+
+    Attributes:
+        loc: Block before which the module sits.
+        num_tokens: Tokens.
+        collage: Whether tokens find several objects; None without cut-outs.
+        deletion: Whether what they look at matters.
+        stability: Whether they follow the picture.
+    """
+
+    loc: int
+    num_tokens: int
+    collage: CollageResult | None
+    deletion: Deletion
+    stability: Stability
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoMass:
+    """Tokens on the moving object of video sequences; see `davis`.
+
+    *Kept* is one token for a whole sequence, the one with the most mass on the object; means over
+    sequences of means over frames, 0..1.
+
+    Attributes:
+        loc: Block before which the module sits.
+        num_tokens: Tokens a frame.
+        sequences: Number of sequences.
+        frames: Number of frames in which there is an object.
+        kept: Mass of the kept token on the object.
+        kept_peak: Share of frames in which its largest cell is at least half object.
+        always: Mass of one token kept over all sequences.
+        always_token: Its index.
+        uniform: Mass of the uniform map: the object's share of the frame.
+        centre_prior: Mass of the centre prior.
+        centre_prior_peak: Share of frames whose middle is at least half object.
+        mean_map: Best for each sequence of the model's own mean maps over all sequences.
+        random_weights: `kept` of the same network before training.
+        random_weights_peak: `kept_peak` of it.
+    """
+
+    loc: int
+    num_tokens: int
+    sequences: int
+    frames: int
+    kept: float
+    kept_peak: float
+    always: float
+    always_token: int
+    uniform: float
+    centre_prior: float
+    centre_prior_peak: float
+    mean_map: float
+    random_weights: float
+    random_weights_peak: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Everything that was measured of one model.
+
+    Attributes:
+        model: Name of the model.
+        sha256: Of its weights.
+        trained: False if the weights are random.
+        data: The sources of the photographs.
+        split: The split file whose validation part was used; None for all photographs.
+        photos: Number of photographs.
+        classes: Number of classes among them.
+        white_ground: Number of them with an object on white ground.
+        resize: "whole": photographs keep their shape; "crop": their middle square.
+        seed: Of all that is drawn.
+        device: Where it ran.
+        seconds: How long it took.
+        choices: One entry a (loc, number of tokens).
+        meaning: One entry a location; empty if not asked for.
+        video: One entry a (loc, number of tokens); empty without sequences.
+        notes: What was left out, a sentence each.
+    """
+
+    model: str
+    sha256: str
+    trained: bool
+    data: tuple[str, ...]
+    split: str | None
+    photos: int
+    classes: int
+    white_ground: int
+    resize: str
+    seed: int
+    device: str
+    seconds: float
+    choices: tuple[ChoiceResult, ...]
+    meaning: tuple[MeaningResult, ...] = ()
+    video: tuple[VideoMass, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def result(self, loc: int | None, num_tokens: int = 0) -> ChoiceResult:
+        """The entry of one choice.
+
+        Raises:
+            KeyError: If it was not measured.
+        """
+        for entry in self.choices:
+            if (entry.loc, entry.num_tokens) == (loc, num_tokens):
+                return entry
+        raise KeyError(f"({loc}, {num_tokens}) was not measured")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary, with derived numbers (`lift`, `collapsed`)."""
+        data = {"format": FORMAT, **dataclasses.asdict(self)}
+        for entry, source in zip(data["choices"], self.choices, strict=True):
+            if source.maps is not None:
+                entry["maps"]["collapsed"] = source.maps.collapsed
+            for name, found in (("whole", source.whole), ("placed", source.placed)):
+                if found is not None:
+                    entry[name]["lift"] = found.lift
+        return data

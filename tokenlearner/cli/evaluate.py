@@ -1,0 +1,254 @@
+"""`python -m tokenlearner evaluate`: accuracy and meaning of a model's maps, as tables and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tokenlearner.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from tokenlearner.analysis.objects import ObjectMass
+    from tokenlearner.analysis.results import Evaluation
+    from tokenlearner.training.dataset import ImageSet
+
+_DASH: Final = "–"
+
+_LEGEND: Final = """\
+entropy: of uniform, 1 = looks everywhere. cosine: between tokens, 1 = all alike. adaptivity: share of the maps'
+variance that depends on the picture. covered: share of the frame that the tokens together look at."""
+
+_OBJECT_LEGEND: Final = """\
+Mass of attention on the object, 0..1. best: best token of each picture; kept: one token for all; found: pictures
+with a token that has 0.7 of its mass there; lift: best / centre prior. Rivals: the uniform map, the centre prior
+(Hann window), the best of the model's own mean maps, and the best token of the network before training."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the `evaluate` subcommand."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure accuracy and meaning of a model's maps",
+        description="Measure a model on photographs in class folders: accuracy at every place and number of tokens, "
+        "and whether its maps mean something, beside naive rivals.",
+    )
+    parser.add_argument("checkpoint", help="a .safetensors file, or the name of an available model")
+    parser.add_argument("data", nargs="+", help="folders or tars of class folders")
+    parser.add_argument("--split", type=Path, metavar="FILE", help="use the validation part of this split file only")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N photographs, drawn evenly (for a quick look)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers to this file")
+    parser.add_argument(
+        "--num-tokens", type=int, nargs="+", metavar="K", help="numbers of tokens (default: 1 2 4 8 16)"
+    )
+    parser.add_argument(
+        "--resize",
+        choices=("whole", "crop"),
+        default="whole",
+        help="whole photographs in their own shape, or their middle square (default: whole)",
+    )
+    parser.add_argument("--davis", metavar="FILE", help="a tar of video sequences with masks: measure kept tokens too")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="at most N frames of each sequence, spread evenly")
+    parser.add_argument("--no-meaning", action="store_true", help="leave out collages, deletion and stability")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    parser.add_argument("--device", metavar="D", help="cuda, mps or cpu (default: the best there is)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, write."""
+    # Imported late: `--help` must not wait for torch.
+    from tqdm import tqdm
+
+    from tokenlearner.analysis.collect import DEFAULT_TOKENS
+    from tokenlearner.analysis.evaluate import EvaluateSettings, evaluate
+    from tokenlearner.engine.device import pick_device
+    from tokenlearner.weights import load_model
+
+    settings = EvaluateSettings(
+        num_tokens=tuple(args.num_tokens or DEFAULT_TOKENS),
+        resize=args.resize,
+        meaning=not args.no_meaning,
+        sequences=args.davis,
+        max_frames=args.max_frames,
+        seed=args.seed,
+    )
+    images = _images(args)
+    loaded = load_model(args.checkpoint)
+    with tqdm(unit=" pictures", leave=False, disable=None) as bar:
+
+        def tell(stage: str, done: int, total: int | None) -> None:
+            bar.set_description(stage)
+            bar.total = total
+            bar.n = done
+            bar.refresh()
+
+        found = evaluate(
+            loaded,
+            images,
+            settings,
+            device=pick_device(args.device),
+            data=[Path(source).name for source in args.data],
+            split=args.split.name if args.split else None,
+            progress=tell,
+        )
+    print("\n".join(report(found)))
+    if args.json is not None:
+        _write_json(args.json, found)
+        print(f"\nAll numbers: {args.json}")
+    return 0
+
+
+def report(found: Evaluation) -> Iterator[str]:
+    """The lines that the command prints."""
+    part = f"validation part of {found.split}" if found.split else "all of them, without a split"
+    yield f"{found.model}{'' if found.trained else '  (NOT TRAINED: random weights)'}  sha256 {found.sha256[:12]}"
+    yield (
+        f"{found.photos} photographs of {found.classes} classes from {', '.join(found.data)} ({part}); "
+        f"{found.white_ground} on white ground; {found.device}; {found.seconds:.0f} s"
+    )
+    yield from (f"note: {note}" for note in found.notes)
+    yield from ("", "Accuracy and maps", *_choice_table(found), _LEGEND)
+    for name, title in (
+        ("whole", "Objects on white ground, as photographed"),
+        ("placed", "The same objects alone on white at random size (40 to 60 %) and place"),
+    ):
+        masses = [(entry, getattr(entry, name)) for entry in found.choices if getattr(entry, name) is not None]
+        if masses:
+            yield from ("", f"{title}: {masses[0][1].pictures} pictures")
+            yield from _object_table([(_label(entry.loc), entry.num_tokens, mass) for entry, mass in masses])
+    if found.white_ground:
+        yield _OBJECT_LEGEND
+    yield from _meaning_lines(found)
+    yield from _video_lines(found)
+
+
+def _choice_table(found: Evaluation) -> list[str]:
+    rows = []
+    for entry in found.choices:
+        maps = entry.maps
+        quality = (
+            (_DASH,) * 5
+            if maps is None
+            else (
+                _two(maps.entropy),
+                _two(maps.overlap),
+                _two(maps.adaptivity),
+                _two(maps.coverage),
+                "COLLAPSED" if maps.collapsed else "ok",
+            )
+        )
+        numbers = f"{100 * entry.top1:.1f} %", f"{100 * entry.mean_class:.1f} %", f"{entry.macs / 1e9:.3f}"
+        rows.append((_label(entry.loc), str(entry.num_tokens or _DASH), *numbers, *quality))
+    head = "loc", "k", "top-1", "class mean", "GMACs", "entropy", "cosine", "adaptivity", "covered", "maps"
+    return table(head, rows)
+
+
+def _object_table(masses: Sequence[tuple[str, int, ObjectMass]]) -> list[str]:
+    rows = [
+        (
+            loc,
+            str(k),
+            _two(m.best),
+            _two(m.kept),
+            _two(m.found),
+            _two(m.uniform),
+            _two(m.centre_prior),
+            _two(m.mean_map),
+            _two(m.random_weights),
+            f"{m.lift:.2f}",
+        )
+        for loc, k, m in masses
+    ]
+    head = "loc", "k", "best", "kept", "found", "| uniform", "centre prior", "mean map", "random weights", "| lift"
+    return table(head, rows)
+
+
+def _meaning_lines(found: Evaluation) -> Iterator[str]:
+    if not found.meaning:
+        return
+    rows = []
+    for entry in found.meaning:
+        c, d, s = entry.collage, entry.deletion, entry.stability
+        finding = (_DASH,) * 3 if c is None else (_two(c.matched), _two(c.mean_map), _two(c.random_weights))
+        numbers = d.tokens, d.centre_prior, d.random, s.shift, s.shift_in_place, s.zoom, s.zoom_in_place
+        rows.append((_label(entry.loc), str(entry.num_tokens), *finding, *map(_two, numbers)))
+    yield from ("", "Tests of meaning")
+    collage_head = "collage: found", "mean map", "random weights"
+    cause_head = "| deletion: tokens", "centre prior", "random"
+    yield from table(
+        ("loc", "k", *collage_head, *cause_head, "| shift", "in place", "zoom", "in place"),
+        rows,
+    )
+    yield (
+        "collage: share of 2 to 3 objects on clutter with a token of their own. deletion: mean probability left while\n"
+        "the first half of the patches goes, lower = it mattered more. shift, zoom: correlation of maps that follow\n"
+        "the picture; in place: as if they stayed in the frame."
+    )
+
+
+def _video_lines(found: Evaluation) -> Iterator[str]:
+    if not found.video:
+        return
+    first = found.video[0]
+    yield from ("", f"Moving objects: {first.sequences} sequences, {first.frames} frames, frame by frame")
+    rows = [
+        (
+            _label(v.loc),
+            str(v.num_tokens),
+            _two(v.kept),
+            _two(v.kept_peak),
+            _two(v.always),
+            _two(v.uniform),
+            f"{v.centre_prior:.2f} / {v.centre_prior_peak:.2f}",
+            _two(v.mean_map),
+            f"{v.random_weights:.2f} / {v.random_weights_peak:.2f}",
+        )
+        for v in found.video
+    ]
+    head = "loc", "k", "kept", "peak", "always", "| uniform", "centre prior", "mean map", "random weights"
+    yield from table(head, rows)
+    yield (
+        "kept: mass on the object of the one token that a sequence keeps; peak: frames in which its largest cell lies\n"
+        "on it; always: one token over all sequences. Rivals with two numbers: mass / peak."
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns to the right under their heads."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+
+
+def _images(args: argparse.Namespace) -> ImageSet:
+    from tokenlearner.training.dataset import load_split, read_image_set
+
+    if args.limit is not None and args.limit < 1:
+        raise ConfigError(f"--limit {args.limit} leaves no photographs.")
+    images = read_image_set(*args.data)
+    if args.split is not None:
+        images = images.part(load_split(args.split), "val")
+    if args.limit is not None and args.limit < len(images):
+        chosen = np.random.default_rng(args.seed).choice(len(images), size=args.limit, replace=False)
+        images = images.take(np.sort(chosen).astype(np.int64))
+    return images
+
+
+def _write_json(path: Path, found: Evaluation) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def _label(loc: int | None) -> str:
+    return "none" if loc is None else str(loc)
+
+
+def _two(value: float | None) -> str:
+    return _DASH if value is None else f"{value:.2f}"
