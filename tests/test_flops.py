@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tokenlearner import flops
-from tokenlearner.cli import main
 from tokenlearner.config import ModelConfig, TokenLearnerConfig, named_config
 from tokenlearner.errors import ConfigError
 from tokenlearner.model import TokenLearnerViT
@@ -286,106 +283,3 @@ def test_a_clip_that_is_no_whole_number_of_tubelets_is_refused() -> None:
 def test_frames_of_an_image_model_are_refused() -> None:
     with pytest.raises(ConfigError, match="An image model takes no num_frames"):
         flops.compute(IMAGE, num_frames=8)
-
-
-def run(options: str) -> int:
-    return main(["flops", *options.split()])
-
-
-def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--arch B/16 --img-size 384 --num-tokens 8 --loc 10 --depth 21 --json") == 0
-    printed = json.loads(capsys.readouterr().out)
-    config = named_config("B/16", img_size=384, depth=21, token_learner=TokenLearnerConfig(num_tokens=8), loc=10)
-    compute = flops.compute(config)
-    assert printed["stages"] == compute.stages
-    assert printed["total_macs"] == compute.total_macs
-    assert printed["total_flops"] == 2 * compute.total_macs
-    assert printed["params"] == compute.params
-    assert printed["baseline_macs"] == flops.baseline(config).total_macs
-    assert printed["convention"] == flops.CONVENTION
-    assert printed["notes"] == []
-
-
-def test_command_counts_video_v10_and_fuser(capsys: pytest.CaptureFixture[str]) -> None:
-    network = "--arch S/32 --img-size 64x96 --num-tokens 5 --loc 4 --frames 12 --tubelet 3 --v10 --fuser"
-    assert run(f"{network} --json") == 0
-    config = named_config(
-        "S/32",
-        img_size=(64, 96),
-        num_frames=12,
-        tubelet_size=3,
-        token_learner=TokenLearnerConfig(num_tokens=5, version="1.0", use_fuser=True),
-        loc=4,
-    )
-    printed = json.loads(capsys.readouterr().out)
-    assert printed["total_macs"] == flops.compute(config).total_macs
-    assert printed["image_hw"] == [64, 96]
-
-
-def test_command_without_module_counts_the_plain_network(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--arch Ti/16 --json") == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert printed["total_macs"] == printed["baseline_macs"]
-    assert printed["params"] == printed["baseline_params"]
-    assert printed["loc"] is None
-
-
-def test_command_places_the_module_in_the_middle_by_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--arch L/16 --num-tokens 16 --json") == 0
-    assert json.loads(capsys.readouterr().out)["loc"] == 12
-
-
-def test_command_prints_a_table_with_its_convention(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--arch B/16 --img-size 384 --num-tokens 8 --loc 6") == 0
-    printed = capsys.readouterr().out
-    lines = {line.split("  ")[0]: line.split()[-3:] for line in printed.splitlines() if "%" in line}
-    assert lines["total"] == ["28.23", "56.46", "100.0%"]
-    assert lines["TokenLearner"] == ["0.03215", "0.06429", "0.1%"]
-    assert "this one takes 51.0% of its multiply-adds" in printed
-    assert flops.CONVENTION in printed
-
-
-def test_command_says_what_it_leaves_out_of_an_odd_size(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--arch L/10 --frames 32 --num-tokens 16 --loc 18") == 0
-    printed = capsys.readouterr().out
-    assert "224x224 pixels are not a whole number of patches; counted for the 220x220 pixels" in printed
-    assert "3990.2" in printed
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("--arch B/17", '"B/17" is not a named architecture'),
-        ("--arch B/16 --loc 12", "tokenlearner_loc 12 lies outside 0..11"),
-        ("--arch B/16 --fuser", "--v10 and --fuser describe a TokenLearner"),
-        ("--arch B/16 --tubelet 2", "--tubelet belongs to a video model"),
-        ("--arch B/16 --frames 33", "num_frames 33 is not a multiple of tubelet_size 2"),
-        ("--arch B/16 --img-size 8", "8x8 pixels is smaller than one 16x16 patch"),
-        ("--arch B/16 --num-tokens 0", "num_tokens must be at least 1, not 0"),
-    ],
-)
-def test_command_refuses_in_one_sentence(options: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(options) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert message in captured.err
-
-
-def test_command_refuses_a_size_it_cannot_read(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        run("--arch B/16 --img-size 3o4")
-    assert stopped.value.code == 2
-    assert '"3o4" is neither a side such as 384 nor a size such as 384x512' in capsys.readouterr().err
-
-
-def test_counting_from_the_command_line_does_not_load_torch(repository: Path) -> None:
-    code = (
-        "import sys\n"
-        "from tokenlearner.cli import main\n"
-        "assert main(['flops', '--arch', 'Ti/16', '--num-tokens', '8', '--json']) == 0\n"
-        "print(sorted({'torch', 'timm', 'numpy'} & set(sys.modules)), file=sys.stderr)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["total_macs"] > 0
-    assert done.stderr.strip() == "[]"
