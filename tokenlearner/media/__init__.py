@@ -1,0 +1,23 @@
+"""Photos and videos in, pictures with times out, and back: no torch, RGB uint8 everywhere."""
+
+from tokenlearner.media.encode import VideoWriter, encode_jpeg, encode_png, write_png
+from tokenlearner.media.files import content_sha256
+from tokenlearner.media.info import Frame, MediaInfo
+from tokenlearner.media.limits import MediaLimits
+from tokenlearner.media.reader import MediaReader, open_media, probe
+from tokenlearner.media.sampling import Sampling
+
+__all__ = [
+    "Frame",
+    "MediaInfo",
+    "MediaLimits",
+    "MediaReader",
+    "Sampling",
+    "VideoWriter",
+    "content_sha256",
+    "encode_jpeg",
+    "encode_png",
+    "open_media",
+    "probe",
+    "write_png",
+]

@@ -1,0 +1,76 @@
+"""Pictures out of an open video file, in order of presentation, past whatever is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from tokenlearner.media.limits import DecodeClock
+from tokenlearner.media.scan import holds_picture, packets_of
+from tokenlearner.media.timeline import Run, Timeline
+
+
+class Decoder:
+    """Decodes runs of pictures and remembers what went wrong.
+
+    Attributes:
+        damaged: Packets that could not be decoded.
+        out_of_time: Whether decoding stopped because the clock ran out.
+    """
+
+    def __init__(self, timeline: Timeline, clock: DecodeClock) -> None:
+        self.damaged = 0
+        self.out_of_time = False
+        self._timeline = timeline
+        self._clock = clock
+
+    def read(self, container: InputContainer, stream: VideoStream, run: Run) -> Generator[tuple[int, av.VideoFrame]]:
+        """Decode from the run's starting point on, until the caller has enough.
+
+        If the file's index leads behind the first wanted picture, reading starts over from the
+        beginning: slow, but right.
+
+        Yields:
+            Presentation time in ticks, and the frame.
+        """
+        if run.seek is None:
+            yield from self._decode(container, stream)
+            return
+        with suppress(av.FFmpegError):
+            container.seek(run.seek, stream=stream)
+        landed = False
+        for tick, frame in self._decode(container, stream):
+            if not landed and tick > run.ticks[0]:
+                break
+            landed = True
+            yield tick, frame
+        if not landed:
+            with suppress(av.FFmpegError):
+                container.seek(int(self._timeline.packet_dts[0]), stream=stream)
+            yield from self._decode(container, stream)
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[tuple[int, av.VideoFrame]]:
+        timeline, packets_met, frames_met = self._timeline, 0, 0
+        for packet in packets_of(container, stream):
+            if self._clock.used_up:
+                self.out_of_time = True
+                return
+            if timeline.clock == "restamped" and holds_picture(packet):
+                packet.pts, packet.dts = int(timeline.packet_ticks[packets_met]), None
+                packets_met += 1
+            try:
+                frames = stream.decode(packet)
+            except av.EOFError:
+                return
+            except (av.FFmpegError, ValueError):
+                self.damaged += 1
+                continue
+            for frame in frames:
+                tick = frames_met if timeline.clock == "counted" else frame.pts
+                frames_met += 1
+                if tick is not None:
+                    yield tick, frame

@@ -1,0 +1,194 @@
+"""Video files through PyAV: one pass over the packets for the times, then only the wanted pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+from jaxtyping import Float64, Int64, UInt8
+
+from tokenlearner.errors import MediaError
+from tokenlearner.media.convert import FrameConverter
+from tokenlearner.media.decode import Decoder
+from tokenlearner.media.files import open_for_ffmpeg
+from tokenlearner.media.info import Frame, MediaInfo
+from tokenlearner.media.limits import DecodeClock, MediaLimits
+from tokenlearner.media.scan import prepare_decoder, scan_video
+
+_READ_BYTES: Final = 1 << 18
+_MAX_THREADS: Final = 8
+_CUT_TOLERANCE_S: Final = 1.0
+_TEXT_FORMATS: Final = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+_NOT_MOVING: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+
+
+class VideoSource:
+    """A video file.
+
+    The first pass reads every packet (the file's bytes, without decoding them) for its presentation
+    time, because frame counts, durations and rates in headers cannot be trusted. It decodes just the
+    first picture, for size and orientation. `frames` then starts afresh and jumps over stretches in
+    which nothing is wanted.
+    """
+
+    def __init__(
+        self, path: Path, *, name: str, size_bytes: int, sha256: str, limits: MediaLimits, clock: DecodeClock
+    ) -> None:
+        self._path, self._name, self._limits, self._clock = path, name, limits, clock
+        self.notes: tuple[str, ...] = ()
+        with self._opened() as container:
+            stream = self._choose_stream(container)
+            self._stream_index = stream.index
+            scan = scan_video(container, stream, name, limits, clock)
+            self._timeline, self._is_cut = scan.timeline, bool(scan.cut_note)
+            self._converter = FrameConverter(scan.first, stream.sample_aspect_ratio)
+            width, height = self._converter.size
+            limits.check_pixels(name, width, height)
+            notes = (self._stream_note(container), scan.cut_note, self._converter.note)
+            self.info = MediaInfo(
+                name=name,
+                kind="video",
+                width=width,
+                height=height,
+                duration_s=self._timeline.duration_s,
+                num_frames=len(self._timeline.ticks),
+                fps=self._timeline.fps,
+                codec=stream.codec_context.codec.canonical_name,
+                container=container.format.name,
+                rotation_deg=self._converter.orientation.clockwise_deg,
+                size_bytes=size_bytes,
+                sha256=sha256,
+                notes=tuple(note for note in notes if note),
+            )
+
+    @property
+    def times_s(self) -> Float64[np.ndarray, " frames"]:
+        """Presentation time of each picture, ascending from 0."""
+        return self._timeline.times_s
+
+    def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
+        """Decode the pictures of these ascending numbers.
+
+        Where a wanted picture is damaged or missing, the next good one stands in, once.
+        """
+        timeline = self._timeline
+        decoder = Decoder(timeline, self._clock)
+        last_s, complete = 0.0, True
+        with self._opened() as container:
+            stream = container.streams[self._stream_index]
+            assert isinstance(stream, VideoStream)
+            prepare_decoder(stream, self._limits, threads=min(_MAX_THREADS, os.cpu_count() or 1))
+            for run in timeline.runs(timeline.ticks[wanted]):
+                place = 0
+                with closing(decoder.read(container, stream, run)) as decoded:
+                    for tick, frame in decoded:
+                        if tick < run.ticks[place]:
+                            continue
+                        index = min(int(np.searchsorted(timeline.ticks, tick)), len(timeline.ticks) - 1)
+                        last_s = float((tick - int(timeline.ticks[0])) * timeline.time_base)
+                        yield Frame(self._to_rgb(frame), last_s, index)
+                        place = int(np.searchsorted(run.ticks, tick, side="right"))
+                        if place == len(run.ticks):
+                            break
+                complete = place == len(run.ticks)
+        self.notes = self._reading_notes(decoder, last_s, complete)
+
+    def close(self) -> None:
+        """Nothing is held between reads."""
+
+    @contextmanager
+    def _opened(self) -> Iterator[InputContainer]:
+        """Open the file in a way that lets nothing in it make FFmpeg open another file or address."""
+        with open_for_ffmpeg(self._path, self._name) as file:
+            try:
+                container = av.open(
+                    file,
+                    mode="r",
+                    buffer_size=_READ_BYTES,
+                    options={"max_pixels": str(self._limits.max_frame_pixels)},
+                    container_options={"protocol_whitelist": "none"},
+                    metadata_errors="ignore",
+                )
+            except (av.FFmpegError, OSError, ValueError) as error:
+                raise self._unreadable() from error
+            with container:
+                yield container
+
+    def _choose_stream(self, container: InputContainer) -> VideoStream:
+        """The video to show: the default one, among those the largest; never a cover picture."""
+        container_name = container.format.name
+        if container_name in _TEXT_FORMATS:
+            raise self._unreadable()
+        if container_name == "image2" or container_name.endswith("_pipe"):
+            raise MediaError(
+                f"{self._name} is a picture that is damaged or of a kind that cannot be read here. "
+                "Save it as PNG or JPEG first."
+            )
+        moving = _moving(container)
+        if not moving:
+            found = "sound but no video" if container.streams.audio else "no video"
+            raise MediaError(f"{self._name} holds {found}. Choose a photo or a video file.")
+        decodable = [stream for stream in moving if _has_decoder(stream)]
+        if not decodable:
+            raise MediaError(
+                f"{self._name} holds video in a format that cannot be decoded here. Convert it to MP4 (H.264) first."
+            )
+        best = max(
+            decodable,
+            key=lambda stream: (Disposition.default in stream.disposition, stream.width * stream.height, -stream.index),
+        )
+        self._limits.check_pixels(self._name, best.width, best.height)
+        return best
+
+    def _stream_note(self, container: InputContainer) -> str:
+        count = len(_moving(container))
+        width, height = self._converter.size
+        return f"This file holds {count} videos; the main one ({width} x {height}) is shown." if count > 1 else ""
+
+    def _reading_notes(self, decoder: Decoder, last_s: float, complete: bool) -> tuple[str, ...]:
+        if decoder.out_of_time:
+            return (f"Reading took too long and was stopped at {last_s:.1f} s. The part before it is shown.",)
+        at_known_cut = self._is_cut and last_s > self._timeline.duration_s - _CUT_TOLERANCE_S
+        if decoder.damaged and not complete and not at_known_cut:
+            return (f"This file stops after {last_s:.1f} s (damaged). The part before it is shown.",)
+        if decoder.damaged and complete:
+            return ("Parts of this file are damaged; pictures there may be missing or spoilt.",)
+        return ()
+
+    def _to_rgb(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
+        try:
+            return self._converter(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(f"The colours of {self._name} cannot be read. Convert it to MP4 (H.264) first.") from error
+
+    def _unreadable(self) -> MediaError:
+        """What to say about a file that neither Pillow nor FFmpeg makes sense of."""
+        with open(self._path, "rb") as file:
+            head = file.read(8)
+        if head[4:8] in {b"ftyp", b"mdat", b"moov", b"wide"}:
+            return MediaError(
+                f"{self._name} is incomplete or damaged: its index cannot be read. Copy it again, or end the recording "
+                "properly."
+            )
+        return MediaError(
+            f"{self._name} is not a photo or video that can be read here. "
+            "Choose a JPEG or PNG picture, or an MP4 video."
+        )
+
+
+def _moving(container: InputContainer) -> list[VideoStream]:
+    """Streams that hold video rather than a cover picture or thumbnails."""
+    return [stream for stream in container.streams.video if not stream.disposition & _NOT_MOVING]
+
+
+def _has_decoder(stream: VideoStream) -> bool:
+    # PyAV leaves the context of a codec it does not know at None, which its types do not say.
+    return getattr(stream, "codec_context", None) is not None
