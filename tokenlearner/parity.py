@@ -20,20 +20,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenlearner.config import HeadPool, ModelConfig, Pooling, TokenLearnerConfig, Version
+from tokenlearner.config import ModelConfig, Pooling, TokenLearnerConfig, Version
 from tokenlearner.errors import CheckpointError, ConfigError
 from tokenlearner.layers import TokenFuser, build_token_learner
 from tokenlearner.model import TokenLearnerViT
 from tokenlearner.scenic import ScenicOptions, convert_params
 from tokenlearner.scenic.flax_file import Array
-from tokenlearner.scenic.infer import infer_token_fuser, infer_token_learner
+from tokenlearner.scenic.infer import CLASSIFIERS, infer_token_fuser, infer_token_learner
 from tokenlearner.scenic.layout import apply_layout, token_fuser_layout, token_learner_layout
 
 MAP_TOLERANCE: Final = 1e-6
 OUTPUT_TOLERANCE: Final = 1e-5
 LOGIT_TOLERANCE: Final = 2e-5
 
-_CLASSIFIERS: Final[Mapping[str, HeadPool]] = {"gap": "avg", "gmp": "max", "gsp": "sum"}
 _KINDS: Final = ("v10", "v11", "fuser", "tokenlearner_vit")
 
 
@@ -215,8 +214,8 @@ def _model_parts(case: _Case, pixels: Tensor) -> tuple[ModelConfig, dict[str, Te
             f'The array "input" of "{case.name}" has {pixels.ndim} axes; an image model takes 4, a video model 5.'
         )
     classifier = case.option("classifier", str, "gap")
-    if classifier not in _CLASSIFIERS:
-        raise CheckpointError(f'"{case.name}" has the classifier "{classifier}"; known are {", ".join(_CLASSIFIERS)}.')
+    if classifier not in CLASSIFIERS:
+        raise CheckpointError(f'"{case.name}" has the classifier "{classifier}"; known are {", ".join(CLASSIFIERS)}.')
     plain = not any(name.startswith("Transformer/TokenLearnerModule") for name in case.params)
     if not plain and case.option("tokenlearner_loc", int) is None:
         raise CheckpointError(f'"{case.name}" lacks the option tokenlearner_loc.')
@@ -225,7 +224,7 @@ def _model_parts(case: _Case, pixels: Tensor) -> tuple[ModelConfig, dict[str, Te
         img_size=(pixels.shape[-2], pixels.shape[-1]),
         num_frames=pixels.shape[1] if pixels.ndim == 5 else None,
         pooling=case.pooling,
-        head_pool=_CLASSIFIERS[classifier],
+        head_pool=CLASSIFIERS[classifier],
     )
     return convert_params(case.params, options)
 

@@ -6,13 +6,17 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tokenlearner.config import HeadPool, ModelConfig, Pooling, TokenLearnerConfig, Version
 from tokenlearner.errors import CheckpointError
 from tokenlearner.scenic.flax_file import Array
 from tokenlearner.scenic.layout import shape_message
 
-_POS = "Transformer/posembed_input/pos_embedding"
+CLASSIFIERS: Final[Mapping[str, HeadPool]] = {"gap": "avg", "gmp": "max", "gsp": "sum"}
+"""Scenic's `classifier` in this library's words."""
+
+_POS: Final = "Transformer/posembed_input/pos_embedding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,7 @@ def infer_config(params: Mapping[str, Array], options: ScenicOptions | None = No
             else None
         ),
         head_pool=options.head_pool,
-        num_frames=(options.num_frames or steps * tubelet) if is_video else None,
+        num_frames=(steps * tubelet if is_video else None) if options.num_frames is None else options.num_frames,
         tubelet_size=tubelet if is_video else 1,
         token_learner=token_learner,
         tokenlearner_locs=() if loc is None else (loc,),
