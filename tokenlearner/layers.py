@@ -55,7 +55,7 @@ class TokenLearnerV11(nn.Module):
         Returns:
             Tokens, and their maps, whose rows are >= 0 and sum to 1 over the patches.
         """
-        token_maps = self.map_logits(x, num_tokens).softmax(dim=-1)
+        token_maps = self.map_logits(x, num_tokens).float().softmax(dim=-1)
         return token_maps.to(x.dtype) @ x, token_maps
 
 
