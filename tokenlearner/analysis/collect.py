@@ -22,7 +22,8 @@ from tokenlearner.model import Tokenized, TokenLearnerViT
 DEFAULT_TOKENS: Final = (1, 2, 4, 8, 16)
 BATCH_SIZE: Final = 64
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
+"""RGB bytes [height, width, 3]; sizes may differ between pictures."""
 
 
 @dataclass(frozen=True, order=True)
@@ -59,9 +60,9 @@ class Collected:
     """
 
     probs: dict[Choice, Float32[np.ndarray, "pictures classes"]]
-    shares: dict[int, tuple[Float32[np.ndarray, "tokens rows columns"], ...]]
+    shares: dict[int, tuple[Float32[np.ndarray, "tokens _ _"], ...]]
 
-    def first_tokens(self, choice: Choice) -> list[Float32[np.ndarray, "tokens rows columns"]]:
+    def first_tokens(self, choice: Choice) -> list[Float32[np.ndarray, "tokens _ _"]]:
         """The maps at one choice."""
         assert choice.loc is not None
         return [one[: choice.num_tokens] for one in self.shares[choice.loc]]
@@ -194,7 +195,7 @@ def maps_of(
     num_tokens: int | None = None,
     *,
     batch_size: int = BATCH_SIZE,
-) -> list[Float64[np.ndarray, "tokens rows columns"]]:
+) -> list[Float64[np.ndarray, "tokens _ _"]]:
     """The maps at one place, normalised over space, running only the blocks before it.
 
     Raises:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from tokenlearner.analysis.collect import Choice, Picture, collect
 from tokenlearner.analysis.maps import Shares, regrid_shares
-from tokenlearner.analysis.objects import centre_prior, mass, mean_maps, peak_inside
-from tokenlearner.analysis.pictures import Fractions, mask_fractions
+from tokenlearner.analysis.objects import PEAK_FRACTION, Fractions, centre_prior, mass, mean_maps, peak_fraction
+from tokenlearner.analysis.pictures import mask_fractions
 from tokenlearner.analysis.results import VideoMass
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import Resize, plan_geometry
@@ -174,36 +174,44 @@ def _measure(watched: Sequence[_Watched], choice: Choice, grid_hw: tuple[int, in
     centre = [[centre_prior((len(f), f.shape[1]))[None] for f in part] for part in masks]
     by_token = np.stack([_masses(one, part).mean(axis=0) for one, part in zip(own, masks, strict=True)])
     always = int(by_token.mean(axis=0).argmax())
-    kept, kept_peak = _kept(own, masks)
-    random_kept, random_peak = _kept(rival, masks)
-    centre_mass, centre_peak = _kept(centre, masks)
+    kept, random, middle = _kept(own, masks), _kept(rival, masks), _kept(centre, masks)
     return VideoMass(
         loc=loc,
         num_tokens=k,
         sequences=len(watched),
         frames=sum(map(len, masks)),
-        kept=kept,
-        kept_peak=kept_peak,
+        kept=kept.mass,
+        kept_peak=kept.peak,
+        kept_touch=kept.touch,
         always=float(by_token[:, always].mean()),
         always_token=always,
         uniform=float(np.mean([np.mean([f.mean() for f in part]) for part in masks])),
-        centre_prior=centre_mass,
-        centre_prior_peak=centre_peak,
-        mean_map=_kept(fixed_everywhere, masks)[0],
-        random_weights=random_kept,
-        random_weights_peak=random_peak,
+        centre_prior=middle.mass,
+        centre_prior_peak=middle.peak,
+        centre_prior_touch=middle.touch,
+        mean_map=_kept(fixed_everywhere, masks).mass,
+        random_weights=random.mass,
+        random_weights_peak=random.peak,
+        random_weights_touch=random.touch,
     )
 
 
-def _kept(shares: Sequence[Sequence[Shares]], masks: Sequence[Sequence[Fractions]]) -> tuple[float, float]:
-    """Mass and peak of the token that each sequence keeps, means over sequences of means over frames."""
-    masses, peaks = [], []
+@dataclass(frozen=True)
+class _Kept:
+    mass: float
+    peak: float
+    touch: float
+
+
+def _kept(shares: Sequence[Sequence[Shares]], masks: Sequence[Sequence[Fractions]]) -> _Kept:
+    """How the token that each sequence keeps does, as means over sequences of means over frames."""
+    found = []
     for one, part in zip(shares, masks, strict=True):
         by_token = _masses(one, part).mean(axis=0)
         token = int(by_token.argmax())
-        masses.append(by_token[token])
-        peaks.append(np.mean([peak_inside(maps, f)[token] for maps, f in zip(one, part, strict=True)]))
-    return float(np.mean(masses)), float(np.mean(peaks))
+        peaks = np.array([peak_fraction(maps, f)[token] for maps, f in zip(one, part, strict=True)])
+        found.append((by_token[token], (peaks >= PEAK_FRACTION).mean(), (peaks > 0).mean()))
+    return _Kept(*map(float, np.mean(found, axis=0)))
 
 
 def _masses(shares: Sequence[Shares], masks: Sequence[Fractions]) -> Float64[np.ndarray, "frames tokens"]:

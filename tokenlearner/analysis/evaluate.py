@@ -19,9 +19,10 @@ from tokenlearner import flops
 from tokenlearner.analysis import cause, davis
 from tokenlearner.analysis.collect import DEFAULT_TOKENS, Choice, Collected, Picture, choices_of, collect
 from tokenlearner.analysis.maps import Shares, quality
-from tokenlearner.analysis.objects import ObjectMass, mass, matched_share, mean_maps, object_mass
+from tokenlearner.analysis.objects import Fractions, ObjectMass, mass, matched_share, mean_maps, object_mass
 from tokenlearner.analysis.pictures import Photographs, known_labels, scene_fractions
 from tokenlearner.analysis.results import ChoiceResult, CollageResult, Evaluation, MeaningResult, VideoMass
+from tokenlearner.analysis.scenes import Scene
 from tokenlearner.analysis.stability import FIRST_VIEW, shifted_view, stability, view, zoomed_view
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine.device import ComputeDevice
@@ -207,24 +208,15 @@ class _Run:
         self, photographs: Photographs, plain: Collected, labels: Int64[np.ndarray, " photos"]
     ) -> tuple[ChoiceResult, ...]:
         whole: dict[Choice, ObjectMass] = {}
-        placed: dict[Choice, ObjectMass] = {}
-        grid_hw = self.config.grid_hw()
         if photographs.white and self.with_module:
             untrained = self.collect(
                 photographs.white_inputs, self.with_module, "untrained", len(photographs.white), rival=True
             )
-            scenes = photographs.placed(self.settings.seed)
-            fractions = [scene_fractions(scene, self.config)[0] for scene in scenes]
-            own, rival = self.both([scene.rgb for scene in scenes], "placed objects")
             for choice in self.with_module:
-                shares = plain.first_tokens(choice)
-                whole[choice] = object_mass(
-                    [shares[i] for i in photographs.white],
-                    photographs.fractions,
-                    grid_hw,
-                    untrained.first_tokens(choice),
-                )
-                placed[choice] = object_mass(own.first_tokens(choice), fractions, grid_hw, rival.first_tokens(choice))
+                shares = [plain.first_tokens(choice)[i] for i in photographs.white]
+                whole[choice] = self.object_mass(shares, photographs.fractions, untrained.first_tokens(choice))
+        placed = self.measure_placed(photographs.placed(self.settings.seed), "placed objects")
+        cluttered = self.measure_placed(photographs.placed(self.settings.seed, clutter=True), "cluttered objects")
         results = []
         for choice in self.choices:
             top1, mean_class = accuracy(plain.predictions(choice), labels)
@@ -235,12 +227,28 @@ class _Run:
                     macs=flops.compute(self.config, loc=choice.loc, num_tokens=choice.num_tokens or None).total_macs,
                     top1=top1,
                     mean_class=mean_class,
-                    maps=None if choice.loc is None else quality(plain.first_tokens(choice), grid_hw),
+                    maps=None if choice.loc is None else quality(plain.first_tokens(choice), self.config.grid_hw()),
                     whole=whole.get(choice),
                     placed=placed.get(choice),
+                    cluttered=cluttered.get(choice),
                 )
             )
         return tuple(results)
+
+    def measure_placed(self, scenes: Sequence[Scene], stage: str) -> dict[Choice, ObjectMass]:
+        if not scenes or not self.with_module:
+            return {}
+        fractions = [scene_fractions(scene, self.config)[0] for scene in scenes]
+        own, rival = self.both([scene.rgb for scene in scenes], stage)
+        return {
+            choice: self.object_mass(own.first_tokens(choice), fractions, rival.first_tokens(choice))
+            for choice in self.with_module
+        }
+
+    def object_mass(
+        self, shares: Sequence[Shares], fractions: Sequence[Fractions], rival: Sequence[Shares]
+    ) -> ObjectMass:
+        return object_mass(shares, fractions, self.config.grid_hw(), rival)
 
     def measure_meaning(self, photographs: Photographs, plain: Collected) -> tuple[MeaningResult, ...]:
         k = min(MEANING_TOKENS, self.config.num_tokens)

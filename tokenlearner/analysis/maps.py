@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-Shares = Float[np.ndarray, "tokens rows columns"]
+Shares = Float[np.ndarray, "tokens _ _"]
+"""One picture's maps [tokens, rows, columns], each summing to 1; grids may differ between pictures."""
 Box = tuple[float, float, float, float]
 
 COLLAPSED_ENTROPY: Final = 0.97

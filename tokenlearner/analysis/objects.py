@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float, Float64
 from scipy.optimize import linear_sum_assignment
 
 from tokenlearner.analysis.maps import Shares, by_grid, peak, regrid_shares
+
+Fractions = Float[np.ndarray, "_ _"]
+"""How much of each cell [rows, columns] an object covers, 0..1; grids may differ between pictures."""
 
 FOUND_MASS: Final = 0.7
 MATCHED_MASS: Final = 0.5
@@ -96,17 +99,17 @@ def mass(
     return np.asarray((shares * fractions[..., None, :, :]).sum(axis=(-2, -1)), dtype=np.float64)
 
 
-def peak_inside(
+def peak_fraction(
     maps: Float[np.ndarray, "tokens rows columns"], fractions: Float[np.ndarray, "rows columns"]
-) -> Bool[np.ndarray, " tokens"]:
-    """For each token, whether its largest cell is at least half covered by the object."""
+) -> Float64[np.ndarray, " tokens"]:
+    """For each token, how much of its largest cell the object covers, 0..1."""
     where = peak(maps)
-    return np.asarray(fractions[where[:, 0], where[:, 1]] >= PEAK_FRACTION)
+    return np.asarray(fractions[where[:, 0], where[:, 1]], dtype=np.float64)
 
 
 def object_mass(
     shares: Sequence[Shares],
-    fractions: Sequence[Float[np.ndarray, "rows columns"]],
+    fractions: Sequence[Fractions],
     grid_hw: tuple[int, int],
     random_shares: Sequence[Shares] | None = None,
 ) -> ObjectMass:
@@ -132,7 +135,11 @@ def object_mass(
         best=float(masses.max(axis=1).mean()),
         kept=float(masses[:, kept].mean()),
         kept_token=kept,
-        peak=float(np.mean([peak_inside(one, part)[kept] for one, part in zip(shares, fractions, strict=True)])),
+        peak=float(
+            np.mean(
+                [peak_fraction(one, part)[kept] >= PEAK_FRACTION for one, part in zip(shares, fractions, strict=True)]
+            )
+        ),
         found=float((masses.max(axis=1) >= FOUND_MASS).mean()),
         uniform=float(np.mean([part.mean() for part in fractions])),
         centre_prior=float(np.mean([(centre_prior((len(part), part.shape[1])) * part).sum() for part in fractions])),
@@ -164,7 +171,5 @@ def matched_share(masses: Sequence[Float[np.ndarray, "tokens objects"]]) -> floa
     return found / objects
 
 
-def _masses(
-    shares: Sequence[Shares], fractions: Sequence[Float[np.ndarray, "rows columns"]]
-) -> Float64[np.ndarray, "pictures tokens"]:
+def _masses(shares: Sequence[Shares], fractions: Sequence[Fractions]) -> Float64[np.ndarray, "pictures tokens"]:
     return np.stack([mass(one, part) for one, part in zip(shares, fractions, strict=True)])

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from tokenlearner.analysis.collect import Picture
 from tokenlearner.analysis.maps import regrid_mean
-from tokenlearner.analysis.scenes import Cutout, Scene, collage, cut_out, place_on_white
+from tokenlearner.analysis.objects import Fractions
+from tokenlearner.analysis.scenes import Cutout, Scene, collage, cut_out, place
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine.geometry import Geometry, Resize, plan_geometry
 from tokenlearner.errors import DataError
@@ -20,8 +21,6 @@ from tokenlearner.training.dataset import ImageSet
 
 PLACEMENTS: Final = 3
 MAX_KEPT_GROUNDS: Final = 200
-
-Fractions = Float64[np.ndarray, "rows columns"]
 
 
 @dataclass
@@ -72,11 +71,19 @@ class Photographs:
                 self.grounds.append(position)
             yield picture
 
-    def placed(self, seed: int) -> list[Scene]:
-        """Each object three times, alone on white, at random size and place."""
-        hw = self.config.img_size
-        rng = np.random.default_rng([seed, 1])
-        return [place_on_white(cutout, hw, rng) for cutout in self.cutouts for _ in range(PLACEMENTS)]
+    def placed(self, seed: int, *, clutter: bool = False) -> list[Scene]:
+        """Each object three times, alone at random size and place, on white or on other photographs.
+
+        Size and place are the same on white and on clutter. Empty if there is no photograph for clutter.
+        """
+        if clutter and not self.grounds:
+            return []
+        where, which = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 5])
+        return [
+            place(cutout, self._ground(which) if clutter else self.config.img_size, where)
+            for cutout in self.cutouts
+            for _ in range(PLACEMENTS)
+        ]
 
     def collages(self, count: int, seed: int) -> list[Scene]:
         """Two or three objects, not overlapping, on the middle of other photographs.
@@ -88,10 +95,9 @@ class Photographs:
         rng = np.random.default_rng([seed, 2])
         scenes = []
         for _ in range(count):
-            ground = self.images.read(int(rng.choice(self.grounds)))
-            geometry = plan_geometry(self.config, (ground.shape[0], ground.shape[1]), resize="crop")
+            ground = self._ground(rng)
             chosen = rng.choice(len(self.cutouts), size=int(rng.integers(2, 4)), replace=False)
-            scenes.append(collage([self.cutouts[i] for i in chosen], geometry.to_input(ground), rng))
+            scenes.append(collage([self.cutouts[i] for i in chosen], ground, rng))
         return scenes
 
     def sample(self, count: int, seed: int) -> list[int]:
@@ -101,11 +107,14 @@ class Photographs:
 
     def squares(self, count: int, seed: int) -> UInt8[np.ndarray, "pictures height width 3"]:
         """The middles of up to `count` photographs, in the network's standard size."""
-        pictures = []
-        for position in self.sample(count, seed):
-            rgb = self.images.read(position)
-            pictures.append(plan_geometry(self.config, (rgb.shape[0], rgb.shape[1]), resize="crop").to_input(rgb))
-        return np.stack(pictures)
+        return np.stack([self._middle(position) for position in self.sample(count, seed)])
+
+    def _middle(self, position: int) -> Picture:
+        rgb = self.images.read(position)
+        return plan_geometry(self.config, (rgb.shape[0], rgb.shape[1]), resize="crop").to_input(rgb)
+
+    def _ground(self, rng: np.random.Generator) -> Picture:
+        return self._middle(int(rng.choice(self.grounds)))
 
 
 def mask_fractions(mask: Bool[np.ndarray, "height width"], geometry: Geometry) -> Fractions:

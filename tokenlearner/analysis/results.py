@@ -27,6 +27,7 @@ class ChoiceResult:
         maps: Measures of the maps alone; None for the plain network.
         whole: Objects on white ground as photographed; None without such photographs.
         placed: The same objects cut out and placed at random size and place on white; see `scenes`.
+        cluttered: The same objects, sizes and places on the middle of other photographs.
     """
 
     loc: int | None
@@ -37,6 +38,7 @@ class ChoiceResult:
     maps: MapQuality | None = None
     whole: ObjectMass | None = None
     placed: ObjectMass | None = None
+    cluttered: ObjectMass | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +91,17 @@ class VideoMass:
         frames: Number of frames in which there is an object.
         kept: Mass of the kept token on the object.
         kept_peak: Share of frames in which its largest cell is at least half object.
+        kept_touch: Share of frames in which its largest cell holds any of the object.
         always: Mass of one token kept over all sequences.
         always_token: Its index.
         uniform: Mass of the uniform map: the object's share of the frame.
         centre_prior: Mass of the centre prior.
-        centre_prior_peak: Share of frames whose middle is at least half object.
+        centre_prior_peak: As `kept_peak`: share of frames whose middle cell is at least half object.
+        centre_prior_touch: As `kept_touch`.
         mean_map: Best for each sequence of the model's own mean maps over all sequences.
         random_weights: `kept` of the same network before training.
         random_weights_peak: `kept_peak` of it.
+        random_weights_touch: `kept_touch` of it.
     """
 
     loc: int
@@ -105,14 +110,17 @@ class VideoMass:
     frames: int
     kept: float
     kept_peak: float
+    kept_touch: float
     always: float
     always_token: int
     uniform: float
     centre_prior: float
     centre_prior_peak: float
+    centre_prior_touch: float
     mean_map: float
     random_weights: float
     random_weights_peak: float
+    random_weights_touch: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +180,8 @@ class Evaluation:
         for entry, source in zip(data["choices"], self.choices, strict=True):
             if source.maps is not None:
                 entry["maps"]["collapsed"] = source.maps.collapsed
-            for name, found in (("whole", source.whole), ("placed", source.placed)):
+            for name in ("whole", "placed", "cluttered"):
+                found = getattr(source, name)
                 if found is not None:
                     entry[name]["lift"] = found.lift
         return data

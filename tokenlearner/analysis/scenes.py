@@ -61,12 +61,16 @@ def cut_out(rgb: UInt8[np.ndarray, "height width 3"], mask: Bool[np.ndarray, "he
     return Cutout(rgb[box], mask[box])
 
 
-def place_on_white(cutout: Cutout, image_hw: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """Put one object on an empty white picture: its longer side 40 to 60 % of the picture's shorter one, anywhere.
+def place(
+    cutout: Cutout, ground: UInt8[np.ndarray, "height width 3"] | tuple[int, int], rng: np.random.Generator
+) -> Scene:
+    """Put one object on a picture, or on empty white of the (height, width) given.
 
-    Both are drawn evenly; the object lies wholly inside.
+    Its longer side is 40 to 60 % of the picture's shorter one, its place anywhere wholly inside, both
+    drawn evenly. The same generator gives the same size and place on any ground of one size.
     """
-    ground = np.full((*image_hw, 3), _WHITE, dtype=np.uint8)
+    if isinstance(ground, tuple):
+        ground = np.full((*ground, 3), _WHITE, dtype=np.uint8)
     return collage([cutout], ground, rng, PLACED_SCALE)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tokenlearner.cards import card_paths
 from tokenlearner.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     )
     images = _images(args)
     loaded = load_model(args.checkpoint)
+    if args.json is not None and loaded.path is not None and args.json.resolve() in _own_files(loaded.path):
+        raise ConfigError(f"{args.json} belongs to the model itself. Give --json another name.")
     with tqdm(unit=" pictures", leave=False, disable=None) as bar:
 
         def tell(stage: str, done: int, total: int | None) -> None:
@@ -116,6 +119,7 @@ def report(found: Evaluation) -> Iterator[str]:
     for name, title in (
         ("whole", "Objects on white ground, as photographed"),
         ("placed", "The same objects alone on white at random size (40 to 60 %) and place"),
+        ("cluttered", "The same objects, sizes and places on other photographs"),
     ):
         masses = [(entry, getattr(entry, name)) for entry in found.choices if getattr(entry, name) is not None]
         if masses:
@@ -200,21 +204,20 @@ def _video_lines(found: Evaluation) -> Iterator[str]:
         (
             _label(v.loc),
             str(v.num_tokens),
-            _two(v.kept),
-            _two(v.kept_peak),
+            f"{v.kept:.2f} / {v.kept_peak:.2f} / {v.kept_touch:.2f}",
             _two(v.always),
             _two(v.uniform),
-            f"{v.centre_prior:.2f} / {v.centre_prior_peak:.2f}",
+            f"{v.centre_prior:.2f} / {v.centre_prior_peak:.2f} / {v.centre_prior_touch:.2f}",
             _two(v.mean_map),
-            f"{v.random_weights:.2f} / {v.random_weights_peak:.2f}",
+            f"{v.random_weights:.2f} / {v.random_weights_peak:.2f} / {v.random_weights_touch:.2f}",
         )
         for v in found.video
     ]
-    head = "loc", "k", "kept", "peak", "always", "| uniform", "centre prior", "mean map", "random weights"
-    yield from table(head, rows)
+    yield from table(("loc", "k", "kept", "always", "| uniform", "centre prior", "mean map", "random weights"), rows)
     yield (
-        "kept: mass on the object of the one token that a sequence keeps; peak: frames in which its largest cell lies\n"
-        "on it; always: one token over all sequences. Rivals with two numbers: mass / peak."
+        "kept: the one token that a sequence keeps. Three numbers: mass on the object / frames whose largest cell is\n"
+        "at least half object / frames whose largest cell holds any of it. One number: mass. always: one token over\n"
+        "all sequences."
     )
 
 
@@ -236,6 +239,10 @@ def _images(args: argparse.Namespace) -> ImageSet:
         chosen = np.random.default_rng(args.seed).choice(len(images), size=args.limit, replace=False)
         images = images.take(np.sort(chosen).astype(np.int64))
     return images
+
+
+def _own_files(weights: Path) -> set[Path]:
+    return {path.resolve() for path in (weights, *card_paths(weights))}
 
 
 def _write_json(path: Path, found: Evaluation) -> None:
