@@ -23,6 +23,8 @@ Box = tuple[float, float, float, float]
 
 OPACITY: Final = 0.7
 """Usual share of the colour in a blend."""
+BLEND_DIM: Final = 0.4
+"""How far, at opacity 1, a blend of tokens dims what has no weight."""
 OWNER_FILL: Final = 0.7
 """Strength of an owned region at opacity 1, so that the picture stays readable beneath."""
 NOT_SEEN: Final = "not seen by the model"
@@ -107,6 +109,7 @@ def overlay_tokens(
     """Blend several tokens over the frame, each in its own colour.
 
     Where tokens meet, their colours mix in proportion to their weights; the blend is as strong as the largest.
+    What has no weight is dimmed a little, so that the colours tell on bright pictures too.
 
     Args:
         frame: RGB.
@@ -123,7 +126,9 @@ def overlay_tokens(
     strength = (upsample_token_maps(maps, _size(area), method) / scale_max).clip(0, 1)
     colors = np.array([token_color(token) for token in token_ids], np.float32)
     mixed = np.einsum("khw,kc->hwc", strength, colors) / np.maximum(strength.sum(axis=0), 1e-9)[..., None]
-    return _around(frame, area, _blend(frame[area], mixed, opacity * strength.max(axis=0)[..., None]))
+    largest = strength.max(axis=0)[..., None]
+    cover = BLEND_DIM + (1 - BLEND_DIM) * largest
+    return _around(frame, area, _blend(frame[area], mixed * largest / cover, opacity * cover))
 
 
 def overlay_owner(

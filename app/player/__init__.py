@@ -1,0 +1,103 @@
+"""The token player: a clip or picture with its token maps, drawn and controlled in the browser.
+
+One payload goes to the browser (`app.player.payload`); every display control works there, without the server.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float, Float32, UInt8
+
+from app.player.payload import PlayerOptions, PlayerState, pack
+from app.player.sources import player_css, player_html, player_js
+
+if TYPE_CHECKING:
+    from streamlit.components.v2.types import ComponentRenderer
+
+__all__ = ["PlayerState", "token_player"]
+
+
+def token_player(
+    media: bytes,
+    mime: str,
+    maps: UInt8[np.ndarray, "time tokens rows cols"] | Float32[np.ndarray, "time tokens rows cols"] | None,
+    timestamps_s: Float[np.ndarray, " time"] | Sequence[float],
+    *,
+    scale_max: float,
+    unit: str,
+    key: str,
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    token_ids: Sequence[int] | None = None,
+    caption: str | None = None,
+    height: int | None = None,
+    start_s: float = 0.0,
+    frame_hw: tuple[int, int] | None = None,
+    autoplay: bool = False,
+    report: bool = False,
+    start: PlayerState | None = None,
+) -> PlayerState | None:
+    """Show a clip or picture with its token maps blended over it.
+
+    Drawn by the presentation time of the frame on screen: the map on show is the latest one whose timestamp is not
+    later. Calling again under the same `key` with the same media and other maps keeps the playhead, the view and
+    the choice of tokens.
+
+    Args:
+        media: An H.264 MP4 (or another clip that browsers play), or a JPEG or PNG.
+        mime: Its type, such as "video/mp4" or "image/jpeg".
+        maps: Weights as float32 in their own unit, or already as uint8 with 255 for `scale_max`
+            (`app.player.payload.quantize`); None where the network ran without a TokenLearner.
+            Travel as uint8: a weight is off by at most `scale_max / 510`.
+        timestamps_s: Presentation time of each map on the source's clock, ascending.
+        scale_max: Weight drawn at full strength, the same for the whole clip (`tokenlearner.render.clip_scale`).
+        unit: What a weight means, printed in the legend (`tokenlearner.palette.UNIT_SHARE` is printed in percent).
+        key: Name of the player on the page.
+        box: Area of the frame that the model saw, as (x, y, width, height) in 0..1 of the frame. The rest is
+            dimmed, hatched and captioned as not seen.
+        token_ids: Index in the model of each map, which fixes its number and colour; None for 0, 1, 2, ...
+        caption: A short text on the picture, such as "UNTRAINED WEIGHTS".
+        height: Largest height of the picture in CSS pixels; None for what the window allows.
+        start_s: Time of the clip's first frame on the source's clock, where the clip is a part of the source.
+        frame_hw: Height and width of the frames in pixels; None to read it from `media`.
+        autoplay: Start a new clip by itself.
+        report: Return the viewer's state: each pause and each pin then runs the script again.
+        start: State that a new player begins with, as a link may carry it.
+
+    Returns:
+        Where the viewer last paused or pinned; None before that, and always None without `report`.
+
+    Raises:
+        ValueError: If the arguments do not fit one another; the message says which.
+    """
+    options = PlayerOptions(key=key, height=height, autoplay=autoplay, report=report, start=start)
+    data = pack(
+        media,
+        mime,
+        maps,
+        timestamps_s,
+        scale_max=scale_max,
+        unit=unit,
+        options=options,
+        box=box,
+        token_ids=token_ids,
+        caption=caption,
+        start_s=start_s,
+        frame_hw=frame_hw,
+    )
+    result = _component()(key=key, data=data, on_view_change=_ignore)
+    view = result.get("view")
+    return PlayerState.from_dict(view) if report and view else None
+
+
+@functools.cache
+def _component() -> ComponentRenderer:
+    return st.components.v2.component("token_player", html=player_html(), css=player_css(), js=player_js())
+
+
+def _ignore() -> None:
+    """Streamlit names a state only where a callback is given."""

@@ -1,0 +1,158 @@
+// What time the picture shows. A video tells it by the frame that is on screen, a still has none, and a clip that the
+// browser cannot play keeps a hand-moved time so that its maps stay usable.
+
+export class Clock {
+  /**
+   * @param {{video: HTMLVideoElement, image: HTMLImageElement}} elements
+   * @param {{onTime: () => void, onState: () => void, onFail: () => void}} listeners
+   */
+  constructor(elements, listeners) {
+    this.video = elements.video;
+    this.image = elements.image;
+    this.listeners = listeners;
+    this.kind = "image";
+    this.failed = false;
+    this.shown = 0;
+    this.pending = null;
+    this.url = null;
+    this.stopped = new AbortController();
+    this.listen();
+  }
+
+  listen() {
+    const { video, image, listeners } = this;
+    const on = (target, types, act) => {
+      for (const type of types) target.addEventListener(type, act, { signal: this.stopped.signal });
+    };
+    on(video, ["play", "pause", "ended", "ratechange", "loadedmetadata", "durationchange"], () => listeners.onState());
+    on(video, ["loadeddata"], () => this.show(video.currentTime));
+    on(video, ["seeked"], () => this.afterSeek());
+    on(video, ["error"], () => this.fail("video"));
+    on(image, ["load"], () => this.show(0));
+    on(image, ["error"], () => this.fail("image"));
+    if ("requestVideoFrameCallback" in video) {
+      const presented = (_, frame) => {
+        if (this.stopped.signal.aborted) return;
+        if (!video.paused) this.show(frame.mediaTime);
+        else if (this.pending === null) this.show(video.currentTime);
+        video.requestVideoFrameCallback(presented);
+      };
+      video.requestVideoFrameCallback(presented);
+    } else {
+      const tick = () => {
+        if (this.stopped.signal.aborted) return;
+        if (!video.paused && this.kind === "video") this.show(video.currentTime);
+        requestAnimationFrame(tick);
+      };
+      requestAnimationFrame(tick);
+    }
+  }
+
+  /** Shows another clip or still from its start. */
+  load(blob, kind) {
+    const old = this.url;
+    this.url = URL.createObjectURL(blob);
+    this.kind = kind;
+    this.failed = false;
+    this.pending = null;
+    this.shown = 0;
+    const isVideo = kind === "video";
+    this.video.hidden = !isVideo;
+    this.image.hidden = isVideo;
+    this.video.pause();
+    if (isVideo) {
+      this.image.removeAttribute("src");
+      this.video.src = this.url;
+      this.video.load();
+    } else {
+      this.video.removeAttribute("src");
+      this.video.load();
+      this.image.src = this.url;
+    }
+    if (old) URL.revokeObjectURL(old);
+    this.listeners.onState();
+  }
+
+  /** Element that holds the frame on show, or null while there is none. */
+  get frame() {
+    if (this.failed) return null;
+    if (this.kind === "image") return this.image.complete && this.image.naturalWidth ? this.image : null;
+    return this.video.readyState >= 2 ? this.video : null;
+  }
+
+  /** Seconds since the clip's first frame, of the frame on show. */
+  get time() {
+    return this.shown;
+  }
+
+  get duration() {
+    return this.kind === "video" && Number.isFinite(this.video.duration) ? this.video.duration : 0;
+  }
+
+  get playing() {
+    return this.kind === "video" && !this.video.paused && !this.video.ended;
+  }
+
+  get canPlay() {
+    return this.kind === "video" && !this.failed;
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  play() {
+    // A browser may refuse to start a clip by itself; the button then still shows "play".
+    if (this.canPlay) this.video.play().catch(() => this.listeners.onState());
+  }
+
+  pause() {
+    this.video.pause();
+  }
+
+  /** Goes to a time. Only one seek runs at once: of several wishes in between, the last one wins. */
+  seek(time) {
+    if (this.kind !== "video") return;
+    const target = Math.max(0, this.failed ? time : Math.min(time, this.duration || time));
+    if (this.failed) this.show(target);
+    else if (this.video.seeking) this.pending = target;
+    else this.video.currentTime = target;
+  }
+
+  /** Where the playhead is heading: the wish of a seek under way, or the time on show. */
+  get heading() {
+    if (this.pending !== null) return this.pending;
+    return this.video.seeking ? this.video.currentTime : this.shown;
+  }
+
+  afterSeek() {
+    if (this.pending === null) {
+      this.show(this.video.currentTime);
+      return;
+    }
+    const next = this.pending;
+    this.pending = null;
+    this.video.currentTime = next;
+  }
+
+  show(time) {
+    this.shown = time;
+    this.listeners.onTime();
+  }
+
+  fail(source) {
+    if (source !== this.kind || !this.url) return;
+    this.failed = true;
+    this.listeners.onFail();
+  }
+
+  destroy() {
+    this.stopped.abort();
+    this.video.pause();
+    this.video.removeAttribute("src");
+    this.video.load();
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = null;
+  }
+}

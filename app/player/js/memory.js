@@ -1,0 +1,51 @@
+// What outlives a player: the view that a link restores, and the display that returns when Streamlit, having taken an
+// element off the page, puts it back.
+const VIEWS = ["one", "some", "owner", "grid", "beside"];
+
+const displays = new Map();
+
+/** Applies a saved view {time_s, view, tokens, pin}. */
+export function restore(player, saved) {
+  if (!saved) return;
+  if (VIEWS.includes(saved.view)) player.setView(saved.view);
+  player.selection.choose(saved.tokens);
+  player.pin = saved.pin;
+  seekWhenReady(player, saved.time_s - player.startS);
+}
+
+/** Keeps the display of a player that is about to go. */
+export function remember(player) {
+  const { header, state, selection, pin, clock } = player;
+  if (!header) return;
+  displays.set(header.key, {
+    state,
+    current: selection.current,
+    chosen: [...selection.chosen],
+    loop: clock.video.loop,
+    speed: clock.video.playbackRate,
+    media: header.media.sha256,
+    pin,
+    time: clock.time,
+    playing: clock.playing,
+  });
+}
+
+/** Brings a remembered display back; returns whether there was one. The playhead returns only to the same clip. */
+export function recall(player) {
+  const held = displays.get(player.header.key);
+  if (!held) return false;
+  player.state = held.state;
+  player.selection.choose(held.chosen, held.current);
+  const { video } = player.clock;
+  video.loop = held.loop;
+  video.defaultPlaybackRate = video.playbackRate = held.speed;
+  if (held.media !== player.header.media.sha256) return true;
+  player.pin = held.pin;
+  seekWhenReady(player, held.time);
+  if (held.playing) player.clock.play();
+  return true;
+}
+
+function seekWhenReady(player, time) {
+  if (time > 0) player.clock.video.addEventListener("loadedmetadata", () => player.seek(time), { once: true });
+}

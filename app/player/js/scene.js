@@ -1,0 +1,232 @@
+// One picture of the stage: overlay, unseen parts, number tags, probe. Draws in CSS pixels, crisp on any screen.
+import { fit, inner, tile } from "./geometry.js";
+
+const GAP = 4;
+const NOT_SEEN = "not seen by the model";
+const PLATE = "rgb(14 16 20 / 0.75)";
+const INK = "#eceef0";
+const FONT = "system-ui, 'Source Sans', sans-serif";
+
+/** Where pictures lie on a stage of `size`: one, or one a token in the grid view. */
+export function layOut(view, tokens, aspect, box, size) {
+  const stage = { x: 0, y: 0, w: size.w, h: size.h };
+  const rects = view === "grid" && tokens > 0 ? tile(tokens, aspect, stage, GAP) : [fit(aspect, stage)];
+  return rects.map((picture) => ({ picture, area: inner(picture, box) }));
+}
+
+export class Scene {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.scratch = document.createElement("canvas");
+    this.hatch = null;
+  }
+
+  resize(size, pixelRatio) {
+    const width = Math.max(1, Math.round(size.w * pixelRatio));
+    const height = Math.max(1, Math.round(size.h * pixelRatio));
+    if (this.canvas.width !== width) this.canvas.width = width;
+    if (this.canvas.height !== height) this.canvas.height = height;
+    this.size = size;
+    this.pixelRatio = pixelRatio;
+  }
+
+  /**
+   * @param {object} shot - state, tiles, painter (null without maps), step (-1 before the first map), media (element
+   *   that holds the frame, or null), box, colors, names, probe and pin (cells or null), tops (level per token).
+   */
+  draw(shot) {
+    const { context, size, pixelRatio } = this;
+    context.setTransform(pixelRatio, 0, 0, pixelRatio, 0, 0);
+    context.clearRect(0, 0, size.w, size.h);
+    const drawable = shot.painter && shot.step >= 0 && !shot.state.hidden;
+    if (shot.state.view === "grid" && shot.painter) this.drawGrid(shot, drawable);
+    else if (!shot.state.hidden) this.drawSingle(shot, drawable);
+  }
+
+  drawSingle(shot, drawable) {
+    const { context } = this;
+    const { picture, area } = shot.tiles[0];
+    context.save();
+    if (shot.state.view === "beside") {
+      const left = picture.x + shot.state.divider * picture.w;
+      context.beginPath();
+      context.rect(left, picture.y, picture.x + picture.w - left, picture.h);
+      context.clip();
+    }
+    if (drawable) this.overlay(shot, area);
+    this.unseen(picture, area, true);
+    context.restore();
+    if (drawable) this.probes(shot, area);
+  }
+
+  drawGrid(shot, drawable) {
+    const { context, pixelRatio } = this;
+    const first = shot.tiles[0].picture;
+    if (shot.media) {
+      this.scratch.width = Math.max(1, Math.round(first.w * pixelRatio));
+      this.scratch.height = Math.max(1, Math.round(first.h * pixelRatio));
+      this.scratch.getContext("2d").drawImage(shot.media, 0, 0, this.scratch.width, this.scratch.height);
+    }
+    shot.tiles.forEach(({ picture, area }, token) => {
+      if (shot.media) context.drawImage(this.scratch, picture.x, picture.y, picture.w, picture.h);
+      if (drawable) {
+        const plate = shot.painter.paintHeat(shot.step, token, shot.tops[token], shot.state.smooth);
+        this.put(plate, area, shot.state.opacity, shot.state.smooth);
+        this.probes(shot, area);
+      }
+      this.unseen(picture, area, false);
+      this.tag(shot.names[token], shot.colors[token], picture.x + 14, picture.y + 14);
+    });
+  }
+
+  overlay(shot, area) {
+    const { painter, step, state, tops } = shot;
+    const kind = state.view === "beside" ? state.base : state.view;
+    if (kind === "one") {
+      const plate = painter.paintHeat(step, shot.current, tops[shot.current], state.smooth);
+      this.put(plate, area, state.opacity, state.smooth);
+      return;
+    }
+    if (kind === "owner") {
+      const { canvas, edges, spots } = painter.paintOwner(step, shot.chosen, state.smooth);
+      this.put(canvas, area, state.opacity, state.smooth);
+      this.strokeEdges(edges, area);
+      for (const spot of spots) this.tagAt(shot, spot.token, area, spot.x, spot.y);
+      return;
+    }
+    const tokens = [...shot.chosen].sort((a, b) => a - b);
+    if (!tokens.length) return;
+    const plate = painter.paintBlend(
+      step,
+      tokens,
+      tokens.map((token) => tops[token]),
+      state.smooth,
+    );
+    this.put(plate, area, state.opacity, state.smooth);
+    const { rows, cols } = painter.maps;
+    for (const token of tokens) {
+      const cell = painter.maps.peakCell(step, token);
+      this.tagAt(shot, token, area, ((cell % cols) + 0.5) / cols, (Math.floor(cell / cols) + 0.5) / rows);
+    }
+  }
+
+  put(plate, area, opacity, smooth) {
+    const { context } = this;
+    context.imageSmoothingEnabled = smooth;
+    context.globalAlpha = opacity;
+    context.drawImage(plate, area.x, area.y, area.w, area.h);
+    context.globalAlpha = 1;
+    context.imageSmoothingEnabled = true;
+  }
+
+  strokeEdges(edges, area) {
+    const { context } = this;
+    const path = new Path2D();
+    path.addPath(edges, new DOMMatrix([area.w, 0, 0, area.h, area.x, area.y]));
+    context.lineJoin = context.lineCap = "round";
+    this.twoStrokes(() => context.stroke(path), 3, 1.25);
+  }
+
+  /** A dark line with a light one on it: visible on any picture. */
+  twoStrokes(stroke, outer, core) {
+    const { context } = this;
+    context.strokeStyle = "rgb(0 0 0 / 0.55)";
+    context.lineWidth = outer;
+    stroke();
+    context.strokeStyle = "#fff";
+    context.lineWidth = core;
+    stroke();
+  }
+
+  tagAt(shot, token, area, x, y) {
+    this.tag(shot.names[token], shot.colors[token], area.x + x * area.w, area.y + y * area.h);
+  }
+
+  /** A token's number in its colour. */
+  tag(name, color, x, y) {
+    const { context } = this;
+    context.beginPath();
+    context.arc(x, y, 9, 0, 2 * Math.PI);
+    context.fillStyle = `rgb(${color})`;
+    context.fill();
+    context.strokeStyle = "rgb(255 255 255 / 0.9)";
+    context.lineWidth = 1;
+    context.stroke();
+    context.fillStyle = inkOn(color);
+    context.font = `600 11px ${FONT}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillText(name, x, y + 0.5);
+  }
+
+  probes(shot, area) {
+    const { rows, cols } = shot.painter.maps;
+    for (const [cell, core] of [
+      [shot.pin, 2],
+      [shot.probe, 1],
+    ]) {
+      if (!cell) continue;
+      const w = area.w / cols;
+      const h = area.h / rows;
+      this.context.lineJoin = "miter";
+      this.twoStrokes(
+        () => this.context.strokeRect(area.x + cell.col * w, area.y + cell.row * h, w, h),
+        core + 2,
+        core,
+      );
+    }
+  }
+
+  /** Dims and hatches what lies outside `area`. */
+  unseen(picture, area, caption) {
+    const strips = {
+      right: (picture.x + picture.w - area.x - area.w) * picture.h,
+      left: (area.x - picture.x) * picture.h,
+      below: (picture.y + picture.h - area.y - area.h) * picture.w,
+      above: (area.y - picture.y) * picture.w,
+    };
+    const widest = Object.keys(strips).reduce((a, b) => (strips[b] > strips[a] + 1 ? b : a));
+    if (strips[widest] < 1) return;
+    const { context } = this;
+    context.beginPath();
+    context.rect(picture.x, picture.y, picture.w, picture.h);
+    context.rect(area.x, area.y, area.w, area.h);
+    context.fillStyle = "rgb(14 16 20 / 0.62)";
+    context.fill("evenodd");
+    context.fillStyle = this.hatch ??= hatchPattern(context);
+    context.fill("evenodd");
+    if (!caption) return;
+    context.font = `12px ${FONT}`;
+    const width = context.measureText(NOT_SEEN).width + 12;
+    const x = widest === "left" ? picture.x + 6 : picture.x + picture.w - width - 6;
+    const y = widest === "above" ? picture.y + 6 : picture.y + picture.h - 28;
+    context.fillStyle = PLATE;
+    context.fillRect(x, y, width, 22);
+    context.fillStyle = INK;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillText(NOT_SEEN, x + 6, y + 11.5);
+  }
+}
+
+/** Black or white, whichever stands out more (as text_color_on in tokenlearner/palette.py). */
+export function inkOn(color) {
+  const [r, g, b] = color.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff";
+}
+
+function hatchPattern(context) {
+  const period = 9;
+  const plate = document.createElement("canvas");
+  plate.width = plate.height = period;
+  const pen = plate.getContext("2d");
+  pen.strokeStyle = "rgb(255 255 255 / 0.22)";
+  pen.lineWidth = 1.2;
+  for (const shift of [-period, 0, period]) {
+    pen.moveTo(shift, period);
+    pen.lineTo(shift + period, 0);
+  }
+  pen.stroke();
+  return context.createPattern(plate, "repeat");
+}

@@ -1,0 +1,211 @@
+"""Packs a clip and its token maps into the one bytes blob that the player in the browser reads.
+
+Layout, little endian::
+
+    0   4 bytes   magic "TLP1"
+    4   uint32    length of the header that follows, padding included
+    8   header    UTF-8 JSON, padded with spaces to a multiple of 8
+    ... body      sections at offsets that the header gives, relative to the body, each a multiple of 8:
+                  media (the file as it is), maps (uint8 [time, tokens, rows, cols]),
+                  timestamps_s (float64 [time]), heat (uint8 [256, 3] RGB)
+
+Bytes are only passed through by Streamlit where they are the whole `data` of a component, hence one blob.
+No Streamlit here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import av
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from tokenlearner.palette import HEAT_LUT, hex_color, is_share, token_color, token_number
+
+MAGIC: Final = b"TLP1"
+ALIGNMENT: Final = 8
+MEDIA_KINDS: Final = ("video", "image")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerState:
+    """Where a viewer stopped or clicked, and what was on show. All of it can start a player as well.
+
+    Attributes:
+        time_s: Presentation time on the source's clock.
+        view: "one", "some", "owner", "grid" or "beside".
+        tokens: Indices in the model of the tokens on show; empty for the player's own choice.
+        pin: Pinned place as (x, y), 0..1 across and down the area that the model saw.
+    """
+
+    time_s: float = 0.0
+    view: str = "one"
+    tokens: tuple[int, ...] = ()
+    pin: tuple[float, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary; `from_dict` is its inverse."""
+        return {"time_s": self.time_s, "view": self.view, "tokens": list(self.tokens), "pin": self.pin}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PlayerState:
+        """Read what the browser sent."""
+        pin = data.get("pin")
+        return cls(
+            time_s=float(data["time_s"]),
+            view=str(data["view"]),
+            tokens=tuple(int(token) for token in data["tokens"]),
+            pin=None if pin is None else (float(pin[0]), float(pin[1])),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerOptions:
+    """How the player starts and reports.
+
+    Attributes:
+        key: Name of the player on the page.
+        height: Largest height of the picture in CSS pixels; None for what the window allows.
+        autoplay: Start a new clip by itself (muted; not where the viewer asked for reduced motion).
+        report: Tell Python the state whenever the viewer pauses or pins.
+        start: State that a new player begins with.
+    """
+
+    key: str
+    height: int | None = None
+    autoplay: bool = False
+    report: bool = False
+    start: PlayerState | None = None
+
+
+def quantize(
+    maps: Float32[np.ndarray, "time tokens rows cols"], scale_max: float
+) -> UInt8[np.ndarray, "time tokens rows cols"]:
+    """Store weights as 0..255, where 255 stands for `scale_max` and larger weights are cut to it.
+
+    The error of a weight in 0..`scale_max` is at most `scale_max / 510`.
+
+    Raises:
+        ValueError: If the scale is not positive, or a weight is negative or not finite.
+    """
+    if not (scale_max > 0 and math.isfinite(scale_max)):
+        raise ValueError(f"scale_max must be a positive number, not {scale_max}.")
+    if maps.size and not (np.isfinite(maps).all() and maps.min() >= 0):
+        raise ValueError("Token maps must be finite and not negative.")
+    return np.rint(np.minimum(maps / np.float32(scale_max), 1) * 255).astype(np.uint8)
+
+
+def media_hw(media: bytes) -> tuple[int, int] | None:
+    """Height and width in pixels of an encoded clip or picture; None if FFmpeg cannot tell."""
+    try:
+        with av.open(io.BytesIO(media)) as container:
+            stream = container.streams.video[0]
+            return (stream.height, stream.width) if stream.height and stream.width else None
+    except (av.FFmpegError, IndexError, ValueError):
+        return None
+
+
+def pack(
+    media: bytes,
+    mime: str,
+    maps: UInt8[np.ndarray, "time tokens rows cols"] | Float32[np.ndarray, "time tokens rows cols"] | None,
+    timestamps_s: Float[np.ndarray, " time"] | Sequence[float],
+    *,
+    scale_max: float,
+    unit: str,
+    options: PlayerOptions,
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    token_ids: Sequence[int] | None = None,
+    caption: str | None = None,
+    start_s: float = 0.0,
+    frame_hw: tuple[int, int] | None = None,
+) -> bytes:
+    """Pack everything the player shows. Arguments are those of `app.player.token_player`.
+
+    Raises:
+        ValueError: If the arguments do not fit one another; the message says which.
+    """
+    kind = mime.partition("/")[0]
+    if kind not in MEDIA_KINDS:
+        raise ValueError(f'The player shows video/... and image/..., not "{mime}".')
+    levels = np.zeros((0, 0, 1, 1), np.uint8) if maps is None else maps
+    if levels.dtype != np.uint8:
+        levels = quantize(levels, scale_max)
+    times = np.asarray(timestamps_s, np.float64)
+    ids = list(range(levels.shape[1]) if token_ids is None else token_ids)
+    _check(levels, times, ids, box)
+
+    hw = media_hw(media) if frame_hw is None else frame_hw
+    sections = {
+        "media": media,
+        "maps": np.ascontiguousarray(levels).tobytes(),
+        "timestamps_s": times.astype("<f8").tobytes(),
+        "heat": HEAT_LUT.tobytes(),
+    }
+    body, places = _lay_out(sections)
+    header: dict[str, Any] = {
+        "key": options.key,
+        "media": {
+            "mime": mime,
+            "kind": kind,
+            "sha256": hashlib.sha256(media).hexdigest(),
+            "height": hw[0] if hw else None,
+            "width": hw[1] if hw else None,
+        },
+        "maps": None
+        if not levels.size
+        else {"shape": list(levels.shape), "scale_max": scale_max, "unit": unit, "percent": is_share(unit)},
+        "tokens": [{"id": i, "number": token_number(i), "color": hex_color(token_color(i))} for i in ids],
+        "box": list(box),
+        "start_s": start_s,
+        "caption": caption,
+        "height": options.height,
+        "autoplay": options.autoplay,
+        "report": options.report,
+        "start": options.start.to_dict() if options.start else None,
+        "sections": places,
+    }
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest.update(sections["maps"] + sections["timestamps_s"])
+    header["id"] = digest.hexdigest()
+    text = json.dumps(header, ensure_ascii=False, sort_keys=True).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return b"".join((MAGIC, struct.pack("<I", len(text)), text, *body))
+
+
+def _lay_out(sections: Mapping[str, bytes]) -> tuple[list[bytes], dict[str, tuple[int, int]]]:
+    """The sections with padding between them, and the (offset, length) of each."""
+    parts: list[bytes] = []
+    places: dict[str, tuple[int, int]] = {}
+    offset = 0
+    for name, content in sections.items():
+        padding = -len(content) % ALIGNMENT
+        places[name] = (offset, len(content))
+        parts += [content, bytes(padding)]
+        offset += len(content) + padding
+    return parts, places
+
+
+def _check(
+    levels: UInt8[np.ndarray, "time tokens rows cols"],
+    times: Float[np.ndarray, " steps"],
+    ids: Sequence[int],
+    box: tuple[float, float, float, float],
+) -> None:
+    if levels.size and times.shape != levels.shape[:1]:
+        raise ValueError(f"{len(times)} timestamps were given for {levels.shape[0]} maps.")
+    if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+        raise ValueError("Timestamps must be finite and ascend.")
+    if len(ids) != levels.shape[1] or len(set(ids)) != len(ids):
+        raise ValueError(f"{len(ids)} token ids were given for {levels.shape[1]} tokens; each needs its own.")
+    x, y, width, height = box
+    if not (x >= 0 and y >= 0 and width > 0 and height > 0 and x + width <= 1 + 1e-6 and y + height <= 1 + 1e-6):
+        raise ValueError(f"The box (x, y, width, height) must lie within 0..1, not {box}.")
