@@ -12,6 +12,7 @@ import io
 import json
 import os
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ _MIN_VAL: Final = 2
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where one photograph's bytes lie."""
+    """Where one photograph's bytes lie, and when the file that holds them was written."""
 
     path: Path
     offset: int
@@ -286,9 +287,10 @@ def _list_folder(root: Path) -> dict[str, _Entry]:
 
 def _list_tar(path: Path) -> dict[str, _Entry]:
     try:
+        written = path.stat().st_mtime
         with tarfile.open(path, "r:") as archive:
             return {
-                PurePosixPath(member.name).as_posix(): _Entry(path, member.offset_data, member.size, member.mtime)
+                PurePosixPath(member.name).as_posix(): _Entry(path, member.offset_data, member.size, written)
                 for member in archive
                 if member.isfile() and _is_picture(member.name)
             }
@@ -356,9 +358,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _read_cache(path: Path) -> PhotoStore | None:
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             return PhotoStore(arrays["pixels"], arrays["aspect"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # absent or damaged: decoded again and written anew
 
 
