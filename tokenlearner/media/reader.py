@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float64
@@ -89,7 +88,7 @@ class MediaReader:
             self._clock.check(self.info.name)
             raise MediaError(f"{self.info.name} is damaged: not one picture in the chosen range can be decoded.")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> MediaReader:
         return self
 
     def __exit__(
