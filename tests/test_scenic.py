@@ -427,6 +427,7 @@ def test_command_writes_a_checkpoint_that_gives_the_same_logits(
     assert card.config.class_names == tuple("abcdefg")
     assert card.provenance["sha256 of the source"] == file_sha256(source)
     assert card.provenance["parameters at"] == "optimizer/target"
+    assert (card.recipe["loc"], card.recipe["frames"], card.recipe["classifier"]) == (2, 8, "gap")
     page = out.with_suffix(".md").read_text()
     assert "imported from another program's checkpoint" in page
     assert file_sha256(source) in page

@@ -79,7 +79,16 @@ def _card(args: argparse.Namespace, imported: ScenicModel) -> ModelCard:
         trained=True,
         origin="imported",
         summary="Converted from a checkpoint of google-research/scenic; this project did not train it.",
-        command=f"python -m tokenlearner import scenic {args.file.name}",
+        recipe={
+            "loc": imported.config.default_loc,
+            "img_size": imported.config.img_size,
+            "frames": imported.config.num_frames,
+            "pooling": args.pooling,
+            "classifier": args.classifier,
+            "mean": args.mean,
+            "std": args.std,
+        },
+        command=f"python -m tokenlearner import scenic {args.file.name} -o {args.output.name}",
         created=utc_now(),
         provenance={
             "source file": args.file.name,
