@@ -6,6 +6,7 @@
     │   └── MediaLimitError    it could be read, but is larger than the limits in force
     ├── CheckpointError    weights or a card that cannot be read or do not fit
     ├── DataError          a training or evaluation data set that cannot be used
+    ├── TrainingError      a run that ended with a network one should not ship
     ├── DeviceError        a device that is missing or out of memory
     ├── FeaturesGone       kept features were dropped to make room; analyse again
     └── Cancelled          the caller asked to stop
@@ -37,6 +38,10 @@ class CheckpointError(TokenLearnerError):
 
 class DataError(TokenLearnerError):
     """A training or evaluation data set that cannot be used."""
+
+
+class TrainingError(TokenLearnerError):
+    """A training run that ended with a network one should not ship."""
 
 
 class DeviceError(TokenLearnerError):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
+from typing import Any
+
+from tokenlearner.errors import TrainingError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,6 +20,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("recipe", help="a bundled recipe's name, or a TOML file")
     parser.add_argument("data", nargs="+", help="folders or plain tars of class folders")
     parser.add_argument("-o", "--run-dir", type=Path, help="where state and history are kept (default: runs/<name>)")
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="DIR",
+        help="only write the checkpoint of the state as it is to this folder, without training on",
+    )
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.set_defaults(run=run)
@@ -26,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
+    from tokenlearner.engine.device import pick_device
+    from tokenlearner.training.export import export
     from tokenlearner.training.loop import Trainer
     from tokenlearner.training.prepare import prepare_data
     from tokenlearner.training.recipe import load_recipe
@@ -34,11 +46,15 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     recipe = load_recipe(args.recipe)
     run_dir = args.run_dir or Path("runs") / recipe.name
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    print(f"Recipe {recipe.name}, seed {recipe.seed}, on {device}; state in {run_dir}")
-    data = prepare_data(recipe, args.data, run_dir, device)
+    compute = pick_device(args.device)
+    print(f"Recipe {recipe.name}, seed {recipe.seed}, on {compute.label}; state in {run_dir}")
+    data = prepare_data(recipe, args.data, run_dir, compute.device)
     print(f"{len(data.train)} photographs to learn from, {len(data.val)} to validate, {len(data.cutouts)} cut-outs")
-    trainer = Trainer(recipe, data, run_dir, device)
+    trainer = Trainer(recipe, data, run_dir, compute.device)
+    command = shlex.join(["python", "-m", "tokenlearner", "train", args.recipe, *(Path(p).name for p in args.data)])
+    if args.export is not None:
+        print(export(trainer, args.export, command=command, device=compute))
+        return 0
     with tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", mininterval=5) as bar:
 
         def progress(step: int, total: int, loss: float) -> None:
@@ -48,8 +64,21 @@ def run(args: argparse.Namespace) -> int:
                 tqdm.write(_epoch_line(trainer.history[-1]))
 
         trainer.run(progress)
+    print(export(trainer, run_dir, command=command, device=compute))
+    collapsed = trainer.history[-1]["collapsed"]
+    if collapsed:
+        places = ", ".join(f"block {loc}" for loc in collapsed)
+        raise TrainingError(
+            f"The maps before {places} have collapsed: they are nearly uniform or nearly all the same. "
+            "Raise the recipe's rebuild and overlap weights, or map_init_std, and train anew."
+        )
     return 0
 
 
-def _epoch_line(record: dict[str, object]) -> str:
-    return "  ".join(f"{key} {value}" for key, value in record.items())
+def _epoch_line(record: dict[str, Any]) -> str:
+    top1 = "  ".join(f"{setting} {value:.1%}" for setting, value in record["top1"].items())
+    maps = "  ".join(
+        f"block {loc}: {value:.2f}/{record['overlap'][loc]:.2f}/{record['adaptivity'][loc]:.2f}"
+        for loc, value in record["entropy"].items()
+    )
+    return f"epoch {record['epoch']}  top-1 {top1}\n    entropy/overlap/adaptivity {maps}"

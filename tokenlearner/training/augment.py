@@ -156,9 +156,9 @@ def random_crops(
     aspect = photos.aspect[chosen]
     width = (scale * shape / aspect).sqrt().clamp(max=1)
     height = (scale * aspect / shape).sqrt().clamp(max=1)
-    left = (1 - width) * _uniform(n, 0, 1, generator)
-    top = (1 - height) * _uniform(n, 0, 1, generator)
-    flip = torch.where(_uniform(n, 0, 1, generator) < 0.5, -1.0, 1.0)
+    left = (1 - width) * _uniform(n, 0.0, 1.0, generator)
+    top = (1 - height) * _uniform(n, 0.0, 1.0, generator)
+    flip = torch.where(_uniform(n, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
     return _crop(photos.pixels[chosen], left, top, width, height, canvas_hw, flip)
 
 
@@ -210,9 +210,9 @@ def _add_objects(
         aspect = cutouts.aspect[chosen]
         object_w, object_h = side * aspect.sqrt(), side / aspect.sqrt()
         angle = _uniform(batch, -0.3, 0.3, generator)
-        flip = torch.where(_uniform(batch, 0, 1, generator) < 0.5, -1.0, 1.0)
-        x = (_uniform(batch, 0, 1, generator) * (width - object_w) + object_w / 2) * 2 / width - 1
-        y = (_uniform(batch, 0, 1, generator) * (height - object_h) + object_h / 2) * 2 / height - 1
+        flip = torch.where(_uniform(batch, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
+        x = (_uniform(batch, 0.0, 1.0, generator) * (width - object_w) + object_w / 2) * 2 / width - 1
+        y = (_uniform(batch, 0.0, 1.0, generator) * (height - object_h) + object_h / 2) * 2 / height - 1
         # canvas -> object: shift to the object's centre (in pixels), turn back, scale to the object's box
         cos, sin = angle.cos(), angle.sin()
         theta = torch.zeros(batch, 2, 3, device=device)
@@ -235,7 +235,7 @@ def _jitter(
     weights = torch.tensor([0.299, 0.587, 0.114], device=rgb.device).view(1, 3, 1, 1)
     grey = (rgb * weights).sum(dim=1, keepdim=True)
     saturation = _uniform(n, 1 - strength, 1 + strength, generator)
-    saturation = torch.where(_uniform(n, 0, 1, generator) < settings.grey, 0.0, saturation).view(-1, 1, 1, 1)
+    saturation = torch.where(_uniform(n, 0.0, 1.0, generator) < settings.grey, 0.0, saturation).view(-1, 1, 1, 1)
     contrast = _uniform(n, 1 - strength, 1 + strength, generator).view(-1, 1, 1, 1)
     brightness = _uniform(n, 1 - strength, 1 + strength, generator).view(-1, 1, 1, 1)
     rgb = grey + (rgb - grey) * saturation

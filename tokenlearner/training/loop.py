@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from tokenlearner.training.steps import elastic_loss
 _CANVAS_SHAPES: Final = (1.0, 1.0, 4 / 3, 3 / 4)  # width / height, drawn anew each step
 _TAIL_TOKENS: Final = (1, 2, 4, 8, 8, 16, 16, 16)
 _MAP_TOKENS: Final = (4, 8, 16)
+_MEASURED: Final = 400  # validation photographs an epoch
 _STATE: Final = "state.pt"
 
 
@@ -81,12 +81,18 @@ class Trainer:
             init_map_logits_(module, recipe.optimizer.map_init_std)  # type: ignore[arg-type]  # ModuleDict values
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval()
-        self.optimizer = _optimizer(self.model, recipe)
+        self.optimizers = _optimizers(self.model, recipe)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
         run_dir.mkdir(parents=True, exist_ok=True)
         self._resume()
-        self.replica = Replica(self.model, bf16=has_fast_bf16(device) if bf16 is None else bf16)
+        self.bf16 = has_fast_bf16(device) if bf16 is None else bf16
+        self.replica = Replica(self.model, bf16=self.bf16)
+
+    @property
+    def precision(self) -> str:
+        """Precision of the computation, in words."""
+        return "bfloat16 with float32 master weights" if self.bf16 else "float32"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -113,12 +119,12 @@ class Trainer:
             self._save()
         return self.average
 
-    def learning_rate(self, step: int) -> float:
-        """Rate at a step: linear warm-up, flat, linear to zero over the last `decay_share`."""
+    def rate_share(self, step: int) -> float:
+        """Share of the peak learning rates at a step: linear warm-up, flat, linear to zero over `decay_share`."""
         settings = self.recipe.optimizer
         warmup = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
         decay = min(1.0, (self.total_steps - step) / max(settings.decay_share * self.total_steps, 1))
-        return settings.lr * warmup * decay
+        return warmup * decay
 
     def _run_epoch(self, progress: Callable[[int, int, float], None] | None) -> None:
         started = time.monotonic()
@@ -139,13 +145,14 @@ class Trainer:
                 progress(self.step, self.total_steps, losses["total"])
         self.seconds += time.monotonic() - started
         stage = self.recipe.stage_at(self.epoch)
-        measures: EpochMeasures = measure(self.average, self.data.val, stage.img_size)
+        measures: EpochMeasures = measure(self.average, self.data.val, stage.img_size, max_photos=_MEASURED)
         record = {
             "epoch": self.epoch,
             "seconds": round(self.seconds, 1),
             "img_size": stage.img_size,
             "loss": {name: round(value, 4) for name, value in sums.items()},
             **measures.to_dict(),
+            "collapsed": measures.collapsed,
         }
         self.history.append(record)
 
@@ -164,12 +171,14 @@ class Trainer:
             tail_tokens={loc: min(draw.choice(_TAIL_TOKENS), config.num_tokens) for loc in config.tokenlearner_locs},
             map_tokens=min(draw.choice(_MAP_TOKENS), config.num_tokens),
         )
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()
         self.replica.pull_gradients()
         nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimizer.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step)
-        self.optimizer.step()
+        share = self.rate_share(self.step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = share * group["peak_lr"]
+            optimizer.step()
         self.replica.push_weights()
         self._update_average()
         return {
@@ -185,14 +194,17 @@ class Trainer:
         decay = min(self.recipe.optimizer.ema_decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         for average, current in zip(self.average.buffers(), self.model.buffers(), strict=True):
-            average.copy_(current)
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)
 
     def _save(self) -> None:
         state = {
             "recipe": json.dumps(self.recipe.to_dict()),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
@@ -212,7 +224,8 @@ class Trainer:
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(kept)
         except (RuntimeError, KeyError, ValueError, OSError) as error:
             raise CheckpointError(
                 f"{path} does not continue this recipe ({str(error).splitlines()[0]}). Choose another folder."
@@ -228,11 +241,29 @@ def canvas_hw(side: int, shape: float, patch_size: tuple[int, int]) -> tuple[int
     return rows * patch_size[0], columns * patch_size[1]
 
 
-def _optimizer(model: TokenLearnerViT, recipe: Recipe) -> torch.optim.AdamW:
-    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and name != "pos_embed"]
-    others = [p for name, p in model.named_parameters() if p.ndim <= 1 or name == "pos_embed"]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.optimizer.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.optimizer.lr, betas=(0.9, 0.98), foreach=True)
+def _optimizers(model: TokenLearnerViT, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the blocks, AdamW for all else; each group keeps its peak rate."""
+    settings = recipe.optimizer
+    named = dict(model.named_parameters())
+    matrices = [name for name, p in named.items() if name.startswith("blocks.") and p.ndim == 2]
+    others = [name for name in named if name not in set(matrices)]
+    decayed = [name for name in others if named[name].ndim > 1 and name != "pos_embed"]
+    muon = torch.optim.Muon(
+        [named[name] for name in matrices],
+        lr=settings.muon_lr,
+        weight_decay=settings.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = torch.optim.AdamW(
+        [
+            {"params": [named[name] for name in decayed], "weight_decay": settings.weight_decay},
+            {"params": [named[name] for name in others if name not in set(decayed)], "weight_decay": 0.0},
+        ],
+        lr=settings.lr,
+        betas=(0.9, 0.98),
+        foreach=True,
+    )
+    for optimizer in (muon, adamw):
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return muon, adamw

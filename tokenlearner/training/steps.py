@@ -63,12 +63,11 @@ def elastic_loss(
     zero = plain.new_zeros(())
     tails, taught, rebuild, overlap = zero, zero, zero, zero
     for loc in locs:
-        tokenized, map_logits = _tokenize(model, features[loc])
-        logits = model.suffix(_first(tokenized, tail_tokens[loc])).logits.float()
+        logits = model.suffix(_first(_tokenize(model, features[loc]), tail_tokens[loc])).logits.float()
         tails = tails + soft_cross_entropy(logits, target, settings.label_smoothing)
         taught = taught + distillation(logits, teacher)
-        rebuild = rebuild + rebuild_error(map_logits[:, :map_tokens], features[loc].x[:, 0])
-        overlap = overlap + map_overlap(tokenized.token_maps[:, 0, :map_tokens])
+        rebuild_here, overlap_here = _map_losses(model, features[loc], map_tokens)
+        rebuild, overlap = rebuild + rebuild_here, overlap + overlap_here
     tails, taught, rebuild, overlap = (part / len(locs) for part in (tails, taught, rebuild, overlap))
     total = (
         plain
@@ -80,15 +79,25 @@ def elastic_loss(
     return StepLoss(total, plain.detach(), tails.detach(), rebuild.detach(), overlap.detach())
 
 
-def _tokenize(model: TokenLearnerViT, features: FeatureMap) -> tuple[Tokenized, Float[Tensor, "batch tokens patches"]]:
-    """As `TokenLearnerViT.tokenize`, in float32 and with the maps' logits beside."""
+def _tokenize(model: TokenLearnerViT, features: FeatureMap) -> Tokenized:
+    """As `TokenLearnerViT.tokenize`, with the maps in float32 whatever the features are."""
     module = model.token_learners[str(features.loc)]
     assert isinstance(module, TokenLearnerV11)
     x = features.x[:, 0]
-    map_logits = module.map_logits(x.float())
-    token_maps = map_logits.softmax(dim=2)
+    token_maps = module.map_logits(x.float()).softmax(dim=2)
     tokens = token_maps.to(x.dtype) @ x
-    return Tokenized(tokens.unsqueeze(1), token_maps.unsqueeze(1), features), map_logits
+    return Tokenized(tokens.unsqueeze(1), token_maps.unsqueeze(1), features)
+
+
+def _map_losses(
+    model: TokenLearnerViT, features: FeatureMap, num_tokens: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Rebuilding error and overlap of the first maps; they teach the module, not the blocks before it."""
+    module = model.token_learners[str(features.loc)]
+    assert isinstance(module, TokenLearnerV11)
+    x = features.x[:, 0].detach()
+    map_logits = module.map_logits(x.float(), num_tokens)
+    return rebuild_error(map_logits, x), map_overlap(map_logits.softmax(dim=2))
 
 
 def _first(tokenized: Tokenized, k: int) -> Tokenized:
