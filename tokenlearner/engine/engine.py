@@ -1,0 +1,395 @@
+"""The one call behind the app, the command line and the library: media, model and settings to an analysis."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import platform
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import torch
+
+import tokenlearner
+from tokenlearner import flops
+from tokenlearner.config import ModelConfig
+from tokenlearner.engine.batching import Batcher, Load, full_load, initial_batch_size, suffix_load
+from tokenlearner.engine.device import ComputeDevice, StageClock, pick_device
+from tokenlearner.engine.features import FeatureKey, FeatureRecorder, FeatureStore
+from tokenlearner.engine.feed import FrameFeed, OnFrame
+from tokenlearner.engine.geometry import Geometry, plan_geometry
+from tokenlearner.engine.network import Choice, Network, OutputGatherer, locs_to_keep, measure_passes
+from tokenlearner.engine.progress import ProgressCallback, ProgressMeter
+from tokenlearner.engine.results import (
+    UNTRAINED_NOTE,
+    Analysis,
+    AnalysisSettings,
+    Latency,
+    Loc,
+    Provenance,
+    Timings,
+    map_unit,
+)
+from tokenlearner.errors import Cancelled, ConfigError, FeaturesGone
+from tokenlearner.media import MediaLimits, open_media
+from tokenlearner.model import FeatureMap
+from tokenlearner.weights import LoadedModel
+
+RerunLoc = int | Literal["same"] | None
+"""A block index, None for the plain network, or "same" as in the analysis."""
+
+DEFAULT_FEATURE_BUDGET: Final = 1024**3
+_WARM_UP_PASSES: Final = 3
+
+
+class Engine:
+    """A model on a device. Threads may share one engine; each call returns its own result.
+
+    Args:
+        loaded: The model with its card; copied where it has to be moved or changed.
+        device: "cuda", "cuda:1", "mps", "cpu", None to choose, or a `ComputeDevice` made elsewhere.
+        feature_budget_bytes: Memory on the device for features that `rerun` needs.
+        limits: What media may be opened.
+
+    Raises:
+        DeviceError: If the device is missing or does not hold the model.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        device: str | ComputeDevice | None = None,
+        feature_budget_bytes: int = DEFAULT_FEATURE_BUDGET,
+        limits: MediaLimits | None = None,
+    ) -> None:
+        self.device = device if isinstance(device, ComputeDevice) else pick_device(device)
+        self.card = loaded.card
+        self.weights_sha256 = loaded.sha256
+        self.limits = limits or MediaLimits()
+        self.features = FeatureStore(feature_budget_bytes)
+        self._network = Network(loaded.model, self.device)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The network's configuration."""
+        return self._network.config
+
+    def analyze(
+        self,
+        path: str | Path,
+        settings: AnalysisSettings | None = None,
+        *,
+        name: str | None = None,
+        progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
+        on_frame: OnFrame | None = None,
+    ) -> Analysis:
+        """Run the model on a photo or video.
+
+        Decoding runs in a thread of its own, at most two batches ahead of the network. An image model sees
+        a video frame by frame; a video model in clips of its own length, the last filled up by repeating
+        its last frame.
+
+        Args:
+            path: The media file.
+            settings: What to run and on which part; None for the defaults.
+            name: Name to show, if the file lies under a temporary one.
+            progress: Called in this thread, before the first and after each batch, and at the end.
+            cancel: Set it to stop; acts within one batch.
+            on_frame: Called in the decoding thread with each frame at full size, in order.
+
+        Raises:
+            MediaError: If the file cannot be read, or holds no picture in the range asked for (`MediaLimitError`: if
+                it is larger than the limits).
+            ConfigError: If the model cannot do what the settings ask.
+            DeviceError: If memory does not hold even one frame.
+            Cancelled: If the caller asked to stop; nothing is kept.
+        """
+        settings = settings or AnalysisSettings()
+        choice = Choice(*settings.choice(self.config))
+        meter = ProgressMeter(progress)
+        meter.report(0, None, "opening")
+        recorder = FeatureRecorder(locs_to_keep(self.config, choice.loc, settings.keep), self.features.budget_bytes)
+        outputs, clock = OutputGatherer(), StageClock(self.device)
+        times: list[tuple[float, ...]] = []
+        done = 0
+        with open_media(path, settings.sampling, self.limits, name=name) as reader:
+            frames = iter(reader)
+            first = next(frames)  # a reader gives at least one, or raises
+            geometry = plan_geometry(
+                self.config, first.rgb.shape[:2], resize=settings.resize, input_side=settings.input_side
+            )
+            batcher = self._batcher(full_load(self.config, geometry.input_hw), geometry, settings.batch_size)
+            feed = FrameFeed(
+                itertools.chain([first], frames),
+                geometry,
+                clip_frames=self.config.num_frames,
+                batch_size=lambda: batcher.size,
+                on_frame=on_frame,
+                cancel=cancel,
+                pin=self.device.is_cuda,
+            )
+            total = len(reader)
+            meter.report(done, total, "analysing")
+            with feed:
+                for batch in feed:
+                    for output, kept in batcher.run(
+                        batch.rgb,
+                        lambda rgb: self._network.full(rgb, choice, keep_locs=recorder.kept_locs, clock=clock),
+                    ):
+                        outputs.add(output)
+                        recorder.add(kept)
+                        _raise_if_set(cancel)
+                    times.extend(batch.timestamps_s)
+                    done += batch.num_frames
+                    meter.report(done, total, "analysing")
+            media, media_notes = reader.info, reader.notes
+        tubelet = self.config.tubelet_size
+        timestamps_s = np.array([time_s for entry in times for time_s in entry[::tubelet]], dtype=np.float64)
+        notes = (*media_notes, *geometry.notes, *(() if self.card.trained else (UNTRAINED_NOTE,)))
+        analysis = Analysis(
+            token_maps=outputs.token_maps(len(timestamps_s), geometry.grid_hw),
+            timestamps_s=timestamps_s,
+            logits=outputs.logits(),
+            logits_timestamps_s=np.array([entry[0] for entry in times], dtype=np.float64),
+            loc=choice.loc,
+            num_tokens=choice.num_tokens,
+            muted=choice.muted,
+            map_unit=map_unit(self.config),
+            clip_frames=self.config.num_frames or 1,
+            class_names=self.config.class_names,
+            geometry=geometry,
+            media=media,
+            compute=self._compute(choice, geometry),
+            baseline=flops.baseline(self.config, image_hw=geometry.input_hw),
+            timings=Timings(
+                total_s=meter.seconds,
+                decode_s=feed.decode_s,
+                wait_s=feed.wait_s,
+                prefix_s=clock.seconds("prefix"),
+                suffix_s=clock.seconds("suffix"),
+                frames=done,
+                batch_size=batcher.size,
+            ),
+            provenance=self._provenance(media.sha256),
+            settings=settings,
+            notes=notes,
+        )
+        if kept_features := recorder.finish():
+            self.features.put(self._key(analysis), kept_features)
+        meter.report(done, done, "done")
+        return analysis
+
+    def rerun(
+        self,
+        analysis: Analysis,
+        *,
+        loc: RerunLoc = "same",
+        num_tokens: int | None = None,
+        muted: Sequence[int] = (),
+        cancel: threading.Event | None = None,
+    ) -> Analysis:
+        """Answer again for another choice of tokens, from the features kept by `analyze`.
+
+        Only TokenLearner and the blocks behind it run. A location whose features were not kept is reached
+        from an earlier one by the blocks between, once; then those are kept too. Results differ from a new
+        analysis by what keeping features in 16 bits changes.
+
+        Args:
+            analysis: What this engine found before; it stays as it is.
+            loc: Location of the module.
+            num_tokens: Tokens per time step; None for as many as before, or all if there were none.
+            muted: Tokens that are dropped before the remaining blocks; `analysis.muted` is not carried over.
+            cancel: Set it to stop; acts within one batch.
+
+        Raises:
+            FeaturesGone: If the features were dropped; analyse the media again.
+            ConfigError: If the model cannot do it, or the analysis is of other weights.
+            DeviceError: If memory does not hold even one frame's features.
+            Cancelled: If the caller asked to stop.
+        """
+        if analysis.provenance.weights_sha256 != self.weights_sha256:
+            raise ConfigError("This analysis was made with other weights. Analyse the media with this model first.")
+        meter, clock, outputs = ProgressMeter(None), StageClock(self.device), OutputGatherer()
+        chosen = analysis.loc if loc == "same" else loc
+        k = analysis.num_tokens or None if num_tokens is None else num_tokens
+        choice = Choice(chosen, self.config.check_choice(chosen, k), tuple(sorted(set(muted))))
+        features = self._features_at(analysis, choice.loc, clock, cancel)
+        load = suffix_load(self.config, analysis.geometry.input_hw, choice.loc, choice.num_tokens)
+        batcher = self._batcher(load, analysis.geometry)
+        for output in batcher.run(
+            features.x,
+            lambda x: self._network.suffix(FeatureMap(x, features.grid_hw, features.loc), choice, clock=clock),
+        ):
+            outputs.add(output)
+            _raise_if_set(cancel)
+        return dataclasses.replace(
+            analysis,
+            token_maps=outputs.token_maps(len(analysis.timestamps_s), analysis.geometry.grid_hw),
+            logits=outputs.logits(),
+            loc=choice.loc,
+            num_tokens=choice.num_tokens,
+            muted=choice.muted,
+            compute=self._compute(choice, analysis.geometry),
+            timings=Timings(
+                total_s=meter.seconds,
+                decode_s=0.0,
+                wait_s=0.0,
+                prefix_s=clock.seconds("prefix"),
+                suffix_s=clock.seconds("suffix"),
+                frames=analysis.timings.frames,
+                batch_size=batcher.size,
+            ),
+            provenance=self._provenance(analysis.media.sha256, from_features=True),
+            settings=dataclasses.replace(analysis.settings, loc=choice.loc, num_tokens=choice.num_tokens or None),
+        )
+
+    def can_rerun(self, analysis: Analysis, loc: RerunLoc = "same") -> bool:
+        """Whether `rerun` would find the features it needs."""
+        chosen = analysis.loc if loc == "same" else loc
+        return self._nearest(self.features.get(self._key(analysis)), chosen) is not None
+
+    def forget(self, analysis: Analysis) -> None:
+        """Give back the memory of the features kept for an analysis' media file."""
+        self.features.drop_media(analysis.media.sha256)
+
+    def measure_latency(
+        self,
+        *,
+        image_hw: tuple[int, int] | None = None,
+        loc: Loc = "default",
+        num_tokens: int | None = None,
+        batch_size: int = 1,
+        repeats: int = 20,
+        budget_s: float = 5.0,
+    ) -> Latency:
+        """Time the whole network on this device: pixels in its memory to logits, after warming up.
+
+        Args:
+            image_hw: Input as (height, width) in pixels, e.g. an analysis' `geometry.input_hw`; None for the
+                model's standard.
+            loc: Location of the module.
+            num_tokens: Tokens per time step; None for all.
+            batch_size: Frames (clips for a video model) at once.
+            repeats: Passes that are measured.
+            budget_s: Stop early after so many seconds, with at least three passes measured.
+
+        Raises:
+            ConfigError: If the model cannot do it.
+            DeviceError: If memory does not hold the batch.
+        """
+        choice = Choice(*AnalysisSettings(loc=loc, num_tokens=num_tokens, batch_size=batch_size).choice(self.config))
+        image_hw = image_hw or self.config.img_size
+        self.config.grid_hw(image_hw)
+        shape = (batch_size, *((self.config.num_frames,) if self.config.num_frames else ()), *image_hw, 3)
+        rgb = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        whole = Batcher(1, item=f"a batch of {batch_size}")  # one item: the batch, which is not to be halved
+        (seconds,) = whole.run(
+            [rgb],
+            lambda only: measure_passes(
+                self._network, only[0], choice, warm_up=_WARM_UP_PASSES, repeats=repeats, budget_s=budget_s
+            ),
+        )
+        q1, median, q3 = (float(quantile) * 1000 for quantile in np.quantile(seconds, (0.25, 0.5, 0.75)))
+        return Latency(
+            median_ms=median,
+            q1_ms=q1,
+            q3_ms=q3,
+            repeats=len(seconds),
+            batch_size=batch_size,
+            image_hw=image_hw,
+            loc=choice.loc,
+            num_tokens=choice.num_tokens,
+            dtype=self.device.dtype_name,
+            device=self.device.label,
+        )
+
+    def _batcher(self, load: Load, geometry: Geometry, size: int | None = None) -> Batcher:
+        kind = "frame" if self.config.num_frames is None else f"clip of {self.config.num_frames} frames"
+        height, width = geometry.input_hw
+        return Batcher(
+            size or initial_batch_size(load, self.device),
+            relieve=self._relieve,
+            item=f"one {kind} of {width} × {height} pixels",
+        )
+
+    def _relieve(self) -> None:
+        """Free what is kept only to save time."""
+        self.features.clear()
+        self.device.release_cache()
+
+    def _features_at(
+        self, analysis: Analysis, loc: int | None, clock: StageClock, cancel: threading.Event | None
+    ) -> FeatureMap:
+        """Kept features at a location, or those of an earlier one brought there."""
+        key = self._key(analysis)
+        kept = self.features.get(key)
+        nearest = self._nearest(kept, loc)
+        if nearest is None:
+            raise FeaturesGone(
+                f"What was kept of {analysis.media.name} for quick changes had to make room. Analyse it again."
+            )
+        if nearest.loc == loc:
+            return nearest
+        recorder = FeatureRecorder((loc,), budget_bytes=2**63)
+        batcher = self._batcher(full_load(self.config, analysis.geometry.input_hw), analysis.geometry)
+        for part in batcher.run(
+            nearest.x,
+            lambda x: self._network.advance(FeatureMap(x, nearest.grid_hw, nearest.loc), loc, clock=clock),
+        ):
+            recorder.add({loc: part})
+            _raise_if_set(cancel)
+        reached = recorder.finish()
+        self.features.put(key, reached)
+        return reached[loc]
+
+    def _nearest(self, kept: Mapping[int | None, FeatureMap], loc: int | None) -> FeatureMap | None:
+        """The latest kept features from which `loc` can be reached."""
+
+        def depth(at: int | None) -> int:
+            return self.config.depth if at is None else at
+
+        usable = [at for at in kept if depth(at) <= depth(loc)]
+        return kept[max(usable, key=depth)] if usable else None
+
+    def _key(self, analysis: Analysis) -> FeatureKey:
+        return FeatureKey(
+            analysis.media.sha256,
+            self.weights_sha256,
+            analysis.settings.sampling,
+            analysis.geometry,
+            self.device.dtype_name,
+        )
+
+    def _compute(self, choice: Choice, geometry: Geometry) -> flops.Compute:
+        return flops.compute(
+            self.config, image_hw=geometry.input_hw, loc=choice.loc, num_tokens=choice.num_tokens or None
+        )
+
+    def _provenance(self, media_sha256: str, *, from_features: bool = False) -> Provenance:
+        return Provenance(
+            model_name=self.card.name,
+            weights_sha256=self.weights_sha256,
+            trained=self.card.trained,
+            device=self.device.label,
+            dtype=self.device.dtype_name,
+            versions={
+                "tokenlearner": tokenlearner.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            media_sha256=media_sha256,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            from_features=from_features,
+        )
+
+
+def _raise_if_set(cancel: threading.Event | None) -> None:
+    if cancel is not None and cancel.is_set():
+        raise Cancelled("The analysis was stopped.")
