@@ -120,7 +120,7 @@ def test_the_rate_rises_stays_and_falls_to_nearly_nothing(tmp_path: Path) -> Non
     assert run.total_steps == 60
     assert run.rate_share(0) == pytest.approx(0.5)
     assert run.rate_share(30) == pytest.approx(1.0)
-    assert run.rate_share(59) == pytest.approx(1 / 18)
+    assert run.rate_share(59) == pytest.approx(1 / 21)
 
 
 def test_a_bf16_replica_computes_what_the_master_computes_and_returns_gradients_in_float32(tmp_path: Path) -> None:
