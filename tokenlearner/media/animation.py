@@ -6,19 +6,20 @@ from collections.abc import Generator
 from typing import BinaryIO, Final
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 from PIL import Image
 
 from tokenlearner.errors import MediaError
 from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.limits import DecodeClock
 from tokenlearner.media.pictures import picture_errors, quiet_pillow, to_rgb
+from tokenlearner.media.source import Source
 
 _SHORTEST_S: Final = 0.010
 _INSTEAD_S: Final = 0.100
 
 
-class AnimationSource:
+class AnimationSource(Source):
     """An animated picture file.
 
     Pillow applies disposal and blending; transparency is laid on white. As in browsers, a picture
@@ -39,12 +40,11 @@ class AnimationSource:
         self._image, self._file, self._name = image, file, name
         # An APNG may carry a still for programs that do not animate; it is no part of the animation.
         self._skipped = 1 if getattr(image, "default_image", False) else 0
-        self.notes: tuple[str, ...] = ()
         durations_s, announced = self._durations(clock)
         if not durations_s:
             raise MediaError(f"{name} is damaged: not one picture in it can be decoded.")
         ends_s = np.cumsum(durations_s)
-        self.times_s: Float64[np.ndarray, " frames"] = np.concatenate(([0.0], ends_s[:-1]))
+        self.times_s = np.concatenate(([0.0], ends_s[:-1]))
         notes: tuple[str, ...] = ()
         if len(durations_s) < announced:
             notes = (f"This file stops after {ends_s[-1]:.1f} s (damaged). The part before it is shown.",)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -11,23 +11,23 @@ from jaxtyping import Float64, Int64
 from tokenlearner.media.info import Frame, MediaInfo
 
 
-class Source(Protocol):
-    """An identified photo, animation or video."""
+class Source(ABC):
+    """An identified photo, animation or video.
 
-    @property
-    def info(self) -> MediaInfo:
-        """What the file holds."""
+    Attributes:
+        info: What the file holds.
+        times_s: Presentation time of each picture, ascending from 0.
+        notes: Sentences about what was met while reading, beyond `info.notes`.
+    """
 
-    @property
-    def times_s(self) -> Float64[np.ndarray, " frames"]:
-        """Presentation time of each picture, ascending from 0."""
+    info: MediaInfo
+    times_s: Float64[np.ndarray, " frames"]
+    notes: tuple[str, ...] = ()
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences about what was met while reading, beyond `info.notes`."""
-
+    @abstractmethod
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
         """Decode the pictures of these ascending numbers, one after the other."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the file."""

@@ -6,14 +6,15 @@ from collections.abc import Generator
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 from PIL import Image
 
 from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.pictures import read_still
+from tokenlearner.media.source import Source
 
 
-class StillSource:
+class StillSource(Source):
     """One photograph, decoded when it is opened."""
 
     def __init__(self, image: Image.Image, file: BinaryIO, *, name: str, size_bytes: int, sha256: str) -> None:
@@ -36,12 +37,7 @@ class StillSource:
             sha256=sha256,
             notes=notes,
         )
-        self.notes: tuple[str, ...] = ()
-
-    @property
-    def times_s(self) -> Float64[np.ndarray, " frames"]:
-        """The one picture stands at 0 s."""
-        return np.zeros(1)
+        self.times_s = np.zeros(1)
 
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
         """Give the picture, if it is wanted."""

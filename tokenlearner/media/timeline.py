@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float64, Int64
 Clock = Literal["stamped", "restamped", "counted"]
 
 _DEFAULT_RATE: Final = Fraction(25)
-_JUMP_S: Final = 10.0
-_REORDER_STEPS: Final = 40
+_DROP_S: Final = 1.0
+_LEAP_S: Final = 10.0
 _SEEK_WORTH_PACKETS: Final = 24
 
 
@@ -137,11 +137,11 @@ def build_timeline(
         return Timeline("counted", step_s, numbers, len(packets), numbers, _no_ticks(), keyframes)
     pts = np.array(stamps, np.int64)
     step = _typical_step(pts, packets, time_base, rate)
-    moved = _without_jumps(pts, step, time_base, closes_gaps)
+    moved = _without_jumps(packets, pts, step, time_base, closes_gaps)
     clock: Clock = "stamped" if np.array_equal(moved, pts) else "restamped"
     ticks = np.unique(moved)
     last = packets[int(np.argmax(moved))].duration
-    if not 0 < last <= max(10 * step, int(_JUMP_S / time_base)):
+    if not 0 < last <= max(10 * step, int(_LEAP_S / time_base)):
         last = step
     dts = [packet.dts for packet in packets]
     return Timeline(
@@ -168,26 +168,27 @@ def _typical_step(
 
 
 def _without_jumps(
-    pts: Int64[np.ndarray, " packets"], step: int, time_base: Fraction, closes_gaps: bool
+    packets: Sequence[PacketTime],
+    pts: Int64[np.ndarray, " packets"],
+    step: int,
+    time_base: Fraction,
+    closes_gaps: bool,
 ) -> Int64[np.ndarray, " packets"]:
     """Join stretches whose times start anew: each begins one step after the one before it ends.
 
-    A drop is a new start if it is larger than any reordering of B-frames could explain.
+    Decoding times tell: within a stretch they only ascend, however the pictures are reordered.
     """
-    drop = max(_REORDER_STEPS * step, int(1 / time_base))
-    leap = int(_JUMP_S / time_base)
-    latest = np.maximum.accumulate(pts)
-    if not (closes_gaps or np.any(pts < latest - drop)):
-        return pts
-    moved = pts.copy()
-    high = int(pts[0])
-    starts = [0]
-    for place, tick in enumerate(pts.tolist()):
-        if tick < high - drop or (closes_gaps and tick > high + leap):
+    drop, leap = int(_DROP_S / time_base), int(_LEAP_S / time_base)
+    starts = []
+    before: int | None = None
+    for place, packet in enumerate(packets):
+        if packet.dts is None:
+            continue
+        if before is not None and (packet.dts < before - drop or (closes_gaps and packet.dts > before + leap)):
             starts.append(place)
-            high = tick
-        high = max(high, tick)
-    for begin, end in itertools.pairwise([*starts[1:], len(pts)]):
+        before = packet.dts
+    moved = pts.copy()
+    for begin, end in itertools.pairwise([*starts, len(pts)]):
         moved[begin:end] += int(moved[:begin].max()) + step - int(pts[begin:end].min())
     return moved
 

@@ -13,7 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
 from tokenlearner.errors import MediaError
 from tokenlearner.media.convert import FrameConverter
@@ -22,6 +22,7 @@ from tokenlearner.media.files import open_for_ffmpeg
 from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.limits import DecodeClock, MediaLimits
 from tokenlearner.media.scan import prepare_decoder, scan_video
+from tokenlearner.media.source import Source
 
 _READ_BYTES: Final = 1 << 18
 _MAX_THREADS: Final = 8
@@ -30,7 +31,7 @@ _TEXT_FORMATS: Final = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _NOT_MOVING: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
-class VideoSource:
+class VideoSource(Source):
     """A video file.
 
     The first pass reads every packet (the file's bytes, without decoding them) for its presentation
@@ -43,12 +44,12 @@ class VideoSource:
         self, path: Path, *, name: str, size_bytes: int, sha256: str, limits: MediaLimits, clock: DecodeClock
     ) -> None:
         self._path, self._name, self._limits, self._clock = path, name, limits, clock
-        self.notes: tuple[str, ...] = ()
         with self._opened() as container:
             stream = self._choose_stream(container)
             self._stream_index = stream.index
             scan = scan_video(container, stream, name, limits, clock)
             self._timeline, self._is_cut = scan.timeline, bool(scan.cut_note)
+            self.times_s = scan.timeline.times_s
             self._converter = FrameConverter(scan.first, stream.sample_aspect_ratio)
             width, height = self._converter.size
             limits.check_pixels(name, width, height)
@@ -68,11 +69,6 @@ class VideoSource:
                 sha256=sha256,
                 notes=tuple(note for note in notes if note),
             )
-
-    @property
-    def times_s(self) -> Float64[np.ndarray, " frames"]:
-        """Presentation time of each picture, ascending from 0."""
-        return self._timeline.times_s
 
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
         """Decode the pictures of these ascending numbers.
