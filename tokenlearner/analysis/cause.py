@@ -14,7 +14,8 @@ from tokenlearner.analysis.objects import centre_prior
 
 FRACTIONS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
-Order = Int64[np.ndarray, " patches"]
+Order = Int64[np.ndarray, " _"]
+"""Patches, row-major, in the order of their deletion; pictures may have different numbers of them."""
 Runner = Callable[[Sequence[Picture], Sequence[Choice]], Collected]
 
 
@@ -48,26 +49,33 @@ def by_weight(weights: Float[np.ndarray, "rows columns"]) -> Order:
 
 
 def delete_patches(
-    rgb: UInt8[np.ndarray, "height width 3"], grid_hw: tuple[int, int], patches: Int64[np.ndarray, " deleted"]
+    rgb: UInt8[np.ndarray, "height width 3"],
+    grid_hw: tuple[int, int],
+    patches: Int64[np.ndarray, " deleted"],
+    colour: UInt8[np.ndarray, " rgb"],
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Paint patches in the picture's mean colour.
+    """Paint patches in one colour.
 
     Args:
         rgb: A network input: whole patches.
         grid_hw: Its patch grid as (rows, columns).
         patches: Which ones, row-major.
+        colour: RGB, 0..255.
     """
     rows, columns = grid_hw
     gone = np.zeros(rows * columns, dtype=bool)
     gone[patches] = True
     height, width = rgb.shape[0] // rows, rgb.shape[1] // columns
     pixels = np.kron(gone.reshape(grid_hw), np.ones((height, width), dtype=bool))
-    mean = rgb.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
-    return np.where(pixels[..., None], mean, rgb)
+    return np.where(pixels[..., None], colour, rgb)
 
 
 def deletion(
-    run: Runner, pictures: Sequence[Picture], choices: Sequence[Choice], rng: np.random.Generator
+    run: Runner,
+    pictures: Sequence[Picture],
+    choices: Sequence[Choice],
+    mean: tuple[float, float, float],
+    rng: np.random.Generator,
 ) -> dict[Choice, Deletion]:
     """Draw the deletion curves of several choices over the same pictures.
 
@@ -75,8 +83,11 @@ def deletion(
         run: Runs pictures through the network at some choices.
         pictures: Network inputs.
         choices: Choices with a module.
+        mean: The network's normalisation mean, 0..1: the colour that it sees as zero takes the place
+            of what is deleted. (A picture's own mean would tell of the object that is gone.)
         rng: Draws the random order, one for each picture.
     """
+    colour = (255 * np.array(mean)).round().astype(np.uint8)
     intact = run(pictures, choices)
     predicted = {choice: intact.predictions(choice) for choice in choices}
     grids = [(one.shape[-2], one.shape[-1]) for one in intact.shares[_loc(choices[0])]]
@@ -85,7 +96,7 @@ def deletion(
         found: dict[Choice, list[float]] = {choice: [] for choice in chosen}
         for fraction in FRACTIONS:
             cut = [
-                delete_patches(picture, grid, order[: round(fraction * len(order))])
+                delete_patches(picture, grid, order[: round(fraction * len(order))], colour)
                 for picture, grid, order in zip(pictures, grids, orders, strict=True)
             ]
             probs = intact.probs if fraction == 0 else run(cut, chosen).probs

@@ -270,7 +270,7 @@ class _Run:
         def run(pictures: Sequence[Picture], chosen: Sequence[Choice]) -> Collected:
             return self.collect(pictures, chosen, "deletion", len(pictures))
 
-        deletions = cause.deletion(run, inputs, choices, rng)
+        deletions = cause.deletion(run, inputs, choices, self.config.mean, rng)
         seen = {name: self.collect(seen, choices, "stability", len(seen)) for name, seen in views.items()}
         stable = {
             choice: stability(

@@ -161,10 +161,13 @@ def match_objects(masses: Float[np.ndarray, "tokens objects"]) -> list[tuple[int
     return sorted(pairs, key=lambda pair: pair[1])
 
 
-def matched_share(masses: Sequence[Float[np.ndarray, "tokens objects"]]) -> float:
+def matched_share(masses: Sequence[Float[np.ndarray, "_ _"]]) -> float:
     """Share of all objects of all pictures that got a token with at least half of its mass on them.
 
     An object without a token of its own counts as missed.
+
+    Args:
+        masses: For each picture the mass of each token on each object [tokens, objects].
     """
     objects = sum(one.shape[1] for one in masses)
     found = sum(mass_on >= MATCHED_MASS for one in masses for _, _, mass_on in match_objects(one))
