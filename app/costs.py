@@ -1,0 +1,91 @@
+"""What an analysis will cost before it runs, from the pace of those that ran here before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tokenlearner import flops
+from tokenlearner.config import ModelConfig
+from tokenlearner.engine import Analysis, plan_geometry
+from tokenlearner.engine.geometry import Resize
+from tokenlearner.media import MediaInfo, Sampling
+
+_HALF_BYTES: Final = 2
+_FLOAT_BYTES: Final = 4
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast this machine analyses.
+
+    Attributes:
+        network_s_per_gmac: Seconds of the network for a billion multiply-adds.
+        decode_s_per_megapixel: Seconds of reading, resizing and encoding for a million pixels of the file.
+    """
+
+    network_s_per_gmac: float
+    decode_s_per_megapixel: float
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> Pace:
+        """The pace at which an analysis ran."""
+        spent, media = analysis.timings, analysis.media
+        gmacs = analysis.compute.total_macs / 1e9 * spent.frames / analysis.clip_frames
+        megapixels = media.width * media.height / 1e6 * frames_in_range(media, analysis.settings.sampling)
+        return cls((spent.prefix_s + spent.suffix_s) / gmacs, spent.decode_s / megapixels)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an analysis will take, about.
+
+    Attributes:
+        frames: Frames analysed, at most.
+        frames_in_range: Frames that the chosen range holds.
+        seconds: On this device; None if nothing ran here yet.
+        memory_bytes: Kept for quick changes: features and maps.
+    """
+
+    frames: int
+    frames_in_range: int
+    seconds: float | None
+    memory_bytes: int
+
+
+def frames_in_range(media: MediaInfo, sampling: Sampling) -> int:
+    """Frames of the file that the chosen range holds, at least 1."""
+    if media.kind == "image" or media.duration_s <= 0:
+        return media.num_frames or 1
+    end_s = media.duration_s if sampling.end_s is None else min(sampling.end_s, media.duration_s)
+    return max(1, round(media.num_frames * max(0.0, end_s - sampling.start_s) / media.duration_s))
+
+
+def estimate(
+    media: MediaInfo,
+    config: ModelConfig,
+    *,
+    sampling: Sampling,
+    resize: Resize = "whole",
+    input_side: int | None = None,
+    pace: Pace | None = None,
+) -> Cost:
+    """Foresee an analysis with the model's own tokens and place.
+
+    Decoding runs beside the network, so the slower of the two counts.
+
+    Raises:
+        ConfigError: If the model cannot do what is asked.
+    """
+    in_range = frames_in_range(media, sampling)
+    frames = min(in_range, sampling.max_frames)
+    geometry = plan_geometry(config, (media.height, media.width), resize=resize, input_side=input_side)
+    patches = geometry.grid_hw[0] * geometry.grid_hw[1]
+    features = len(config.tokenlearner_locs or (None,)) * patches * config.embed_dim * _HALF_BYTES
+    maps = patches * config.num_tokens * _FLOAT_BYTES
+    seconds = None
+    if pace is not None:
+        gmacs = flops.compute(config, image_hw=geometry.input_hw).total_macs / 1e9 * frames / (config.num_frames or 1)
+        megapixels = media.width * media.height / 1e6 * in_range
+        seconds = max(gmacs * pace.network_s_per_gmac, megapixels * pace.decode_s_per_megapixel)
+    return Cost(frames, in_range, seconds, frames * (features + maps))

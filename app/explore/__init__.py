@@ -1,0 +1,1 @@
+"""The parts of the Explore page, one idea a file."""

@@ -1,0 +1,140 @@
+"""From what is wanted to what is on the screen: asks the server, waits in line, keeps what was there before."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import streamlit as st
+
+from app.explore import sliders, trim
+from app.explore.page import Here
+from app.explore.wish import Wish
+from app.jobs import Job, JobState
+from app.results import Shown
+from app.text import ordinal, plain, seconds
+from tokenlearner.engine import Progress
+from tokenlearner.errors import Cancelled, TokenLearnerError
+
+LONG_S: Final = 30.0
+"""An analysis that takes longer than this waits for a yes."""
+_EVERY_S: Final = 0.4
+STOPPED: Final = "Stopped."
+
+
+def ask(at: Here, wish: Wish) -> None:
+    """Bring the wish on its way: show it if it is known, else put it in line, unless it was refused or needs a yes."""
+    visit, request = at.visit, wish.request
+    known = at.server.results.get(request, visit.id)
+    if known is not None:
+        _drop_job(at)
+        visit.shown = _named(known, wish)
+    elif request not in visit.refusals and not needs_yes(at, wish) and (visit.job is None or visit.job[0] != request):
+        start(at, wish)
+
+
+def start(at: Here, wish: Wish) -> None:
+    """Put the wish in line."""
+    try:
+        job = at.server.analyse(
+            at.visit, wish.item, wish.model, wish.request, wish.settings(*sliders.chosen(wish.model))
+        )
+    except TokenLearnerError as error:
+        at.visit.refusals[wish.request] = str(error)
+    else:
+        at.visit.job = (wish.request, job)
+
+
+def needs_yes(at: Here, wish: Wish) -> bool:
+    """Whether the wish would take so long that it should not start by itself."""
+    if wish.request in at.visit.agreed or wish.item.info is None:
+        return False
+    cost = trim.cost_of(at, wish, wish.item.info)
+    return cost.seconds is not None and cost.seconds > LONG_S
+
+
+def status(at: Here, wish: Wish) -> None:
+    """Draw what there is to say about a wish that is not on the screen: progress, a refusal, or a question."""
+    visit, request = at.visit, wish.request
+    if visit.job is not None and visit.job[0] == request:
+        _progress(at, wish)
+    elif request in visit.refusals:
+        _refusal(at, wish, visit.refusals[request])
+    elif wish.item.info is not None and needs_yes(at, wish):
+        _question(at, wish)
+
+
+@st.fragment(run_every=_EVERY_S)
+def _progress(at: Here, wish: Wish) -> None:
+    visit = at.visit
+    if visit.job is None:
+        st.rerun()
+    request, job = visit.job
+    if job.state.is_final:
+        if job.state is not JobState.DONE:
+            visit.refusals[request] = _reason(job)
+        visit.job = None
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
+        share, words = _how_far(job.state, job.place, job.progress)
+        st.progress(share, f"{plain(wish.item.name)}: {words}")
+        if st.button("Cancel", icon=":material/close:", help="Frees the device within one batch"):
+            job.cancel()
+            visit.refusals[request] = STOPPED
+            visit.job = None
+            st.rerun()
+
+
+def _reason(job: Job[Shown]) -> str:
+    """Why a job gave no result, for people. What is not meant for people stands in the server's log."""
+    if isinstance(job.error, TokenLearnerError) and not isinstance(job.error, Cancelled):
+        return str(job.error)
+    return STOPPED if isinstance(job.error, Cancelled) else "The analysis failed; the server's log says why."
+
+
+def _how_far(state: JobState, place: int, progress: Progress | None) -> tuple[float, str]:
+    """Share that is done, 0..1, and a sentence."""
+    if state is JobState.WAITING:
+        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
+    if progress is None or not progress.total:
+        return 0.0, progress.stage if progress is not None else "starting"
+    left = f", about {seconds(progress.remaining_s)} left" if progress.remaining_s else ""
+    return progress.done / progress.total, f"{progress.done} of {progress.total} frames{left}"
+
+
+def _refusal(at: Here, wish: Wish, sentence: str) -> None:
+    earlier = " The earlier result is still here." if at.visit.shown is not None else ""
+    with st.container(horizontal=True, vertical_alignment="center", key="refusal"):
+        if sentence == STOPPED:
+            st.info(f"{plain(wish.item.name)}: {sentence}{earlier}", icon=":material/stop_circle:")
+        else:
+            st.error(f"{plain(sentence)}{earlier}", icon=":material/error:")
+        if st.button("Try again", icon=":material/refresh:"):
+            del at.visit.refusals[wish.request]
+            at.visit.agreed.add(wish.request)
+            st.rerun()
+
+
+def _question(at: Here, wish: Wish) -> None:
+    assert wish.item.info is not None
+    cost = trim.cost_of(at, wish, wish.item.info)
+    with st.container(horizontal=True, vertical_alignment="center", key="question"):
+        st.info(
+            f"{plain(wish.item.name)}: {trim.cost_sentence(cost, wish.device)} “Frames” above takes a part of it.",
+            icon=":material/timer:",
+        )
+        if st.button("Analyse", type="primary", key="yes"):
+            at.visit.agreed.add(wish.request)
+            st.rerun()
+
+
+def _drop_job(at: Here) -> None:
+    if at.visit.job is not None:
+        at.visit.job[1].cancel()
+        at.visit.job = None
+
+
+def _named(shown: Shown, wish: Wish) -> Shown:
+    """The result under this visitor's name for the file: another may have brought the same one under another name."""
+    media = dataclasses.replace(shown.analysis.media, name=wish.item.name)
+    return dataclasses.replace(shown, item=wish.item, analysis=dataclasses.replace(shown.analysis, media=media))

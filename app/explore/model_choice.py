@@ -1,0 +1,80 @@
+"""Which model, with its card's numbers, and on which device."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from app.models import ModelChoice, headline_accuracy
+from app.server import compute_devices
+from app.text import giga, millions, percent, plain, size
+from tokenlearner import flops
+
+_MODEL: Final = "model"
+_DEVICE: Final = "device"
+
+
+def chosen(known: Sequence[ModelChoice]) -> tuple[ModelChoice, str]:
+    """Model and device, drawn or not: those picked last, else the first ones."""
+    by_name = {model.card.name: model for model in known}
+    model = by_name.get(st.session_state.get(_MODEL, ""), known[0])
+    devices = list(compute_devices())
+    device = st.session_state.get(_DEVICE)
+    return model, device if device in devices else devices[0]
+
+
+def popover(known: Sequence[ModelChoice]) -> None:
+    """Draw the button with the choice behind it."""
+    model, device = chosen(known)
+    devices = compute_devices()
+    with st.popover(_button(model, device), icon=":material/network_node:", help="Model and device"):
+        if len(known) > 1:
+            st.selectbox("Model", [model.card.name for model in known], key=_MODEL, filter_mode=None)
+        _card(model)
+        if len(devices) > 1:
+            st.radio("Device", list(devices), format_func=lambda name: devices[name].label, key=_DEVICE)
+        st.caption(
+            f"Runs on {plain(devices[device].label)}, in {devices[device].dtype_name}.",
+            help="The device is shared: analyses of all visitors run one after the other.",
+        )
+
+
+def twin_if(model: ModelChoice, random: bool) -> ModelChoice:
+    """The model, or its random twin."""
+    return dataclasses.replace(model, random=random)
+
+
+def _button(model: ModelChoice, device: str) -> str:
+    accuracy = headline_accuracy(model.card)
+    known = f" · {percent(accuracy)} top-1" if accuracy is not None else ""
+    kind = "CPU" if device == "cpu" else "GPU"
+    return f"{plain(model.card.name)}{known} · {kind}"
+
+
+def _card(model: ModelChoice) -> None:
+    """The card in a few lines."""
+    card, config = model.card, model.card.config
+    st.markdown(f"**{plain(card.title)}**")
+    if card.summary:
+        st.markdown(plain(card.summary))
+    if not card.trained:
+        st.warning("These weights are untrained: maps and predictions mean nothing.")
+    accuracy = headline_accuracy(card)
+    lines = []
+    if accuracy is not None:
+        lines.append(f"{percent(accuracy)} top-1 on {config.num_classes} classes (model card, validation split)")
+    trained_on = ", ".join(f"{plain(credit.name)} ({plain(credit.licence)})" for credit in card.data)
+    if trained_on:
+        lines.append(f"trained on {trained_on}")
+    plain_macs = flops.baseline(config).total_macs
+    lines.append(f"{millions(flops.count_params(config))} parameters, {size(model.size_bytes)}")
+    lines.append(
+        f"{config.depth} blocks of width {config.embed_dim}; {giga(plain_macs)}MACs a frame as a plain ViT at "
+        f"{config.img_size[1]} × {config.img_size[0]} pixels"
+    )
+    st.markdown("\n".join(f"- {line}" for line in lines))
+    for note in card.notes:
+        st.caption(plain(note))

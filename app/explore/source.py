@@ -1,0 +1,111 @@
+"""The top row: which photo or clip, which frames of it, which model, on which device."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from app import cache
+from app.explore import model_choice, trim
+from app.explore.page import Here, hush, tell
+from app.explore.wish import Wish
+from app.items import Item, from_upload, samples
+from app.text import seconds
+from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
+from tokenlearner.errors import CheckpointError, TokenLearnerError
+
+_ITEM: Final = "item"
+_ROUND: Final = "upload round"
+
+
+def draw(at: Here) -> Wish:
+    """Draw the row and return what is wanted.
+
+    Raises:
+        CheckpointError: If there is no model at all.
+    """
+    known, problems = cache.models()
+    if not known:
+        raise CheckpointError(
+            problems[0] if problems else "No model is installed. Put a checkpoint into assets/checkpoints."
+        )
+    items = {item.key: item for item in (*map(from_upload, at.visit.uploads.kept), *samples())}
+    if st.session_state.get(_ITEM) not in items:
+        st.session_state[_ITEM] = next(key for key, item in items.items() if item.is_sample)
+    model, device = model_choice.chosen(known)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source"):
+        key = st.selectbox(
+            "Photo or clip",
+            list(items),
+            format_func=lambda key: _label(items[key]),
+            key=_ITEM,
+            on_change=hush,
+            filter_mode=None,
+            label_visibility="collapsed",
+            width=300,
+        )
+        with st.popover("Upload", icon=":material/upload:"):
+            _uploader(at)
+        with st.popover("Camera", icon=":material/photo_camera:"):
+            _camera(at)
+        framing = trim.popover(at, items[key], model, device)
+        model_choice.popover(known)
+        random = st.toggle(
+            "Random weights",
+            key="random",
+            help="The same network before it has learned anything, on the same frames. What looks the same with random "
+            "weights was not learned.",
+        )
+    return Wish(item=items[key], model=model_choice.twin_if(model, random), device=device, framing=framing)
+
+
+def _label(item: Item) -> str:
+    length = f", {seconds(item.info.duration_s)}" if item.info and item.kind == "video" else ""
+    kind = "photo" if item.kind == "image" else "clip"
+    return f"{item.name} ({kind}{length})" if item.is_sample else f"{item.name} (yours{length})"
+
+
+def _uploader(at: Here) -> None:
+    st.markdown(f"{describe_limits()} Your last {MAX_KEPT} files stay in the list until you close the page.")
+    key = f"upload {st.session_state.get(_ROUND, 0)}"
+    st.file_uploader(
+        "Photos or videos",
+        accept_multiple_files=True,
+        key=key,
+        label_visibility="collapsed",
+        max_upload_size=APP_LIMITS.max_file_bytes // 10**6,
+        on_change=_take,
+        args=(at, key),
+    )
+
+
+def _camera(at: Here) -> None:
+    key = f"camera {st.session_state.get(_ROUND, 0)}"
+    st.camera_input("Take a picture", key=key, label_visibility="collapsed", on_change=_take, args=(at, key))
+
+
+def _take(at: Here, key: str) -> None:
+    """Bring new files to disk, choose the last one, and empty the widget so that its copies in memory can go."""
+    given = st.session_state.get(key)
+    files = given if isinstance(given, list) else [given] if given is not None else []
+    hush()
+    for file in files:
+        try:
+            upload = at.visit.uploads.add(file, file.name)
+        except TokenLearnerError as error:
+            tell(str(error))
+        else:
+            st.session_state[_ITEM] = from_upload(upload).key
+        _release(file)
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+
+
+def _release(file: object) -> None:
+    """Let Streamlit forget its copy of an uploaded file; it would keep it in memory for as long as the page is open."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    file_id = getattr(file, "file_id", None)
+    if context is not None and file_id is not None:
+        context.uploaded_file_mgr.remove_file(context.session_id, file_id)

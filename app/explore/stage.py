@@ -1,0 +1,109 @@
+"""The picture with its maps, and beside it what the network says and what it costs.
+
+One fragment: the sliders move all of it, and nothing else on the page.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from app.explore import compute, details, predictions, sliders, tokens
+from app.explore.page import Here, wait_for
+from app.player import token_player
+from app.results import Shown
+from app.server import View
+from app.text import count, plain
+from tokenlearner import render
+from tokenlearner.engine import Analysis
+from tokenlearner.errors import FeaturesGone, TokenLearnerError
+from tokenlearner.export import UNTRAINED_MARK
+
+PLAYER: Final = "player"
+
+
+def empty() -> None:
+    """What stands there before the first result."""
+    left, right = st.columns([2, 1], gap="medium")
+    left.skeleton(height=480)
+    with right:
+        st.skeleton(height=220)
+        st.skeleton(height=240)
+
+
+@st.fragment
+def draw(at: Here, shown: Shown) -> None:
+    """Draw a result; the sliders choose tokens and place."""
+    left, right = st.columns([2, 1], gap="medium")
+    with right.container(key="panels"):
+        says, desk, costs = st.container(), st.container(), st.container()
+    with costs:
+        compute.heading()
+        loc, num_tokens = sliders.draw(shown.model)
+    with desk:
+        muted = tokens.mute(num_tokens)
+    found = _found(at, shown, (loc, num_tokens, muted))
+    with left:
+        _player(shown, found)
+    with says:
+        predictions.draw(found, at.server.known_view(shown, (loc, num_tokens, ())), PLAYER)
+    with desk:
+        tokens.sentences(found)
+    with costs:
+        compute.figures(shown, found)
+        speed = st.empty()
+    details.draw(shown, found)
+    compute.speed(at, shown, found, speed)
+
+
+def _found(at: Here, shown: Shown, view: View) -> Analysis:
+    """The answer for the sliders' choice, from kept features; the last one that could be had if it cannot."""
+    known = at.server.known_view(shown, view)
+    if known is not None:
+        return known
+    try:
+        return wait_for(at.server.rerun(at.visit, shown, view))
+    except FeaturesGone as error:
+        st.info(plain(str(error)), icon=":material/history:")
+        if st.button("Analyse again", icon=":material/refresh:"):
+            at.server.results.drop(shown.request)
+            at.visit.agreed.add(shown.request)
+            st.rerun()
+    except TokenLearnerError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+    return shown.analysis
+
+
+def _player(shown: Shown, found: Analysis) -> None:
+    media, clip = found.media, shown.clip
+    st.caption(_title(found))
+    token_player(
+        clip.media,
+        clip.mime,
+        found.token_maps,
+        found.timestamps_s,
+        scale_max=1.0 if found.token_maps is None else render.clip_scale(found.token_maps),
+        unit=found.map_unit,
+        key=PLAYER,
+        box=found.geometry.box_normalized,
+        caption=None if found.provenance.trained else UNTRAINED_MARK,
+        start_s=clip.start_s,
+        frame_hw=clip.frame_hw,
+        autoplay=media.kind == "video",
+    )
+
+
+def _title(found: Analysis) -> str:
+    """What is on the screen, in one line."""
+    media, sampling = found.media, found.settings.sampling
+    words = [f"**{plain(media.name)}**", f"{media.width} × {media.height}"]
+    if media.kind == "video":
+        end_s = media.duration_s if sampling.end_s is None else sampling.end_s
+        part = sampling.start_s > 0 or sampling.end_s is not None
+        words.append(f"{sampling.start_s:.1f} to {end_s:.1f} s" if part else f"{end_s:.1f} s")
+        analysed = found.timings.frames
+        words.append(
+            count(analysed, "frame") if analysed == media.num_frames else f"{analysed} of {media.num_frames} frames"
+        )
+    return " · ".join((*words, *map(plain, found.notes)))

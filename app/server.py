@@ -1,0 +1,193 @@
+"""What all visitors share: devices with their workers, loaded models, finished analyses. No Streamlit."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Final
+
+import torch
+
+from app.bounded import Bounded
+from app.clips import ClipRecorder
+from app.costs import Pace
+from app.items import Item
+from app.jobs import Job, Ticket, Worker
+from app.models import ModelChoice
+from app.results import EVERYBODY, Request, Results, Shown
+from app.uploads import APP_LIMITS
+from app.visits import DEFAULT_GRACE_S, Visit, Visits
+from tokenlearner.engine import Analysis, AnalysisSettings, ComputeDevice, Engine, Latency, Progress, pick_device
+
+MAX_ENGINES: Final = 4
+MAX_VIEWS: Final = 24
+MAX_LATENCIES: Final = 512
+_LATENCY_REPEATS: Final = 20
+_LATENCY_BUDGET_S: Final = 2.0
+
+View = tuple[int | None, int, tuple[int, ...]]
+"""Place, number of tokens (0 without module) and muted tokens."""
+
+
+class Server:
+    """The app's side of the library. Threads may share it.
+
+    Args:
+        grace_s: How long the things of a visit are kept after its connection broke.
+    """
+
+    def __init__(self, grace_s: float = DEFAULT_GRACE_S) -> None:
+        self.results = Results(on_drop=self._forget_features)
+        self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self.results.release)
+        self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
+        self._workers: dict[str, Worker] = {}
+        self._views: Bounded[tuple[Request, View], Analysis] = Bounded(MAX_VIEWS)
+        self._latencies: Bounded[tuple[str, str, tuple[int, int], View], Latency] = Bounded(MAX_LATENCIES)
+        self._paces: Bounded[tuple[str, str], Pace] = Bounded(64)
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+
+    # Devices and models -------------------------------------------------------------------------------------------
+
+    def worker(self, device: str) -> Worker:
+        """The one worker of a device."""
+        with self._lock:
+            if device not in self._workers:
+                self._workers[device] = Worker(device)
+            return self._workers[device]
+
+    def engine(self, model: ModelChoice, device: str) -> Engine:
+        """A model on a device, loaded if it has to be; to be called in a worker's thread.
+
+        Raises:
+            CheckpointError: If the model cannot be read.
+            DeviceError: If the device does not hold it.
+        """
+        key = (model.key, device)
+        with self._loading:
+            engine = self._engines.get(key)
+            if engine is None:
+                engine = Engine(model.load(), device=compute_devices()[device], limits=APP_LIMITS)
+                self._engines.put(key, engine)
+            return engine
+
+    def pace(self, model: ModelChoice, device: str) -> Pace | None:
+        """How fast a model ran on a device the last time; that of its random twin counts as well."""
+        return self._paces.get((model.card.name, device))
+
+    # Long jobs ----------------------------------------------------------------------------------------------------
+
+    def analyse(
+        self, visit: Visit, item: Item, model: ModelChoice, request: Request, settings: AnalysisSettings
+    ) -> Job[Shown]:
+        """Put an analysis in line for a visit; what it was still waiting for is stopped.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+
+        def work(ticket: Ticket) -> Shown:
+            shown = self.results.get(request, visit.id)
+            if shown is None:
+                shown = self._analyse(ticket, item, model, request, settings)
+                self.results.put(shown, EVERYBODY if item.is_sample else visit.id)
+            return shown
+
+        return self.worker(request.device).submit(work, owner=visit.id, slot="analysis")
+
+    def _analyse(
+        self, ticket: Ticket, item: Item, model: ModelChoice, request: Request, settings: AnalysisSettings
+    ) -> Shown:
+        ticket.report(Progress(0, None, 0.0, None, "loading the model"))
+        engine = self.engine(model, request.device)
+        ticket.report(Progress(0, None, 0.0, None, "making the sample" if item.is_sample else "opening the file"))
+        path = item.locate()
+        with ClipRecorder() as recorder:
+            analysis = engine.analyze(
+                path,
+                settings,
+                name=item.name,
+                progress=ticket.report,
+                cancel=ticket.cancel,
+                on_frame=recorder.add,
+            )
+            self._paces.put((model.card.name, request.device), Pace.of(analysis))
+            return Shown(request, item, model, analysis, recorder.finish())
+
+    # Quick jobs ---------------------------------------------------------------------------------------------------
+
+    def known_view(self, shown: Shown, view: View) -> Analysis | None:
+        """The answer for other tokens or another place, if it is known already."""
+        found = shown.analysis
+        if (found.loc, found.num_tokens, found.muted) == view:
+            return found
+        return self._views.get((shown.request, view))
+
+    def rerun(self, visit: Visit, shown: Shown, view: View) -> Job[Analysis]:
+        """Answer again for other tokens or another place, from kept features; the last wish of a visit wins.
+
+        The job fails with `FeaturesGone` if the features had to make room.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+        loc, num_tokens, muted = view
+
+        def work(ticket: Ticket) -> Analysis:
+            found = self.engine(shown.model, shown.request.device).rerun(
+                shown.analysis, loc=loc, num_tokens=num_tokens or None, muted=muted, cancel=ticket.cancel
+            )
+            self._views.put((shown.request, view), found)
+            return found
+
+        return self.worker(shown.request.device).submit(work, owner=visit.id, slot="view", quick=True)
+
+    def known_latency(self, model: ModelChoice, device: str, image_hw: tuple[int, int], view: View) -> Latency | None:
+        """What was measured here before."""
+        return self._latencies.get((model.card.name, device, image_hw, (view[0], view[1], ())))
+
+    def measure_latency(
+        self, visit: Visit, model: ModelChoice, device: str, image_hw: tuple[int, int], view: View
+    ) -> Job[Latency]:
+        """Time one forward pass of one input on a device, once for all visitors.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+        loc, num_tokens, _ = view
+
+        def work(ticket: Ticket) -> Latency:
+            found = self.engine(model, device).measure_latency(
+                image_hw=image_hw,
+                loc=loc,
+                num_tokens=num_tokens or None,
+                repeats=_LATENCY_REPEATS,
+                budget_s=_LATENCY_BUDGET_S,
+            )
+            self._latencies.put((model.card.name, device, image_hw, (loc, num_tokens, ())), found)
+            return found
+
+        slot = "latency" if loc is not None else "latency of the plain network"
+        return self.worker(device).submit(work, owner=visit.id, slot=slot, quick=True)
+
+    # Giving back --------------------------------------------------------------------------------------------------
+
+    def _stop_jobs(self, visit_id: str) -> None:
+        with self._lock:
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.cancel_owner(visit_id)
+
+    def _forget_features(self, shown: Shown) -> None:
+        engine = self._engines.get((shown.request.model, shown.request.device))
+        if engine is not None:
+            engine.forget(shown.analysis)
+
+
+@functools.cache
+def compute_devices() -> dict[str, ComputeDevice]:
+    """The devices of this machine by the name that torch gives them, the best one first."""
+    names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return {name: pick_device(name) for name in (*names, "cpu")}

@@ -1,0 +1,91 @@
+"""Figures and panels show the library's numbers, not others."""
+
+import numpy as np
+import pytest
+
+from app.charts import STAGE_COLORS, compute_bars
+from app.explore.details import file_stem
+from app.explore.predictions import without
+from app.explore.tokens import half_area
+from app.predictions import MAX_CLASSES, SCALE, panel_data, shown_classes
+from tests.engine_cases import FUSED, TINY, pictures, tiny_model, write_clip
+from tokenlearner import flops
+from tokenlearner.engine import AnalysisSettings, Engine
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory):
+    clip = write_clip(tmp_path_factory.mktemp("media") / "disc.mp4", pictures(5, (46, 80)), [0.0, 0.1, 0.3, 0.4, 0.6])
+    return Engine(tiny_model(), device="cpu").analyze(clip, AnalysisSettings())
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("MACs", 1), ("FLOPs", 2)])
+@pytest.mark.parametrize("config", [TINY, FUSED], ids=["tokens", "fuser"])
+def test_bars_add_up_to_the_counts_by_stage(config, unit, factor):
+    here, plain = flops.compute(config, num_tokens=4), flops.baseline(config)
+    figure = compute_bars(here, plain, unit, per="frame")
+    for bar in figure.data:
+        assert list(bar.y) == ["this setting", "plain ViT"]
+        counts = [factor * compute.stages[bar.name] for compute in (here, plain)]
+        assert [round(1e9 * x) for x in bar.x] == counts
+    assert sum(round(1e9 * bar.x[0]) for bar in figure.data) == factor * here.total_macs
+    assert sum(round(1e9 * bar.x[1]) for bar in figure.data) == factor * plain.total_macs
+    assert all(unit in note.text for note in figure.layout.annotations)
+
+
+def test_a_stage_that_does_not_run_has_no_bar():
+    names = {bar.name for bar in compute_bars(flops.baseline(TINY), flops.baseline(TINY), "MACs", per="frame").data}
+    assert names == {"patch embedding", "blocks before", "head"}
+    assert set(STAGE_COLORS) == set(flops.compute(TINY).stages)
+
+
+def test_the_panel_gets_the_probabilities_of_every_frame(analysis):
+    data = panel_data(analysis, player="player")
+    assert data["times"] == [0.0, 0.1, 0.3, 0.4, 0.6]
+    assert (data["still"], data["player"]) == (False, "player")
+    assert data["end"] == pytest.approx(0.8)
+    names = data["names"]
+    order = [analysis.class_names.index(name) for name in names]
+    np.testing.assert_allclose(np.array(data["probs"]) / SCALE, analysis.probs[:, order], atol=0.6 / SCALE)
+    np.testing.assert_allclose(np.array(data["mean"]) / SCALE, analysis.probs.mean(axis=0)[order], atol=0.6 / SCALE)
+    assert data["mean"] == sorted(data["mean"], reverse=True)
+
+
+def test_every_class_that_is_ever_among_the_first_five_is_sent():
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(30, 0.3), size=4).astype(np.float32)
+    found = set(shown_classes(probs))
+    for row in probs:
+        assert set(np.argsort(-row)[:5]) <= found
+    many = rng.dirichlet(np.full(300, 0.1), size=50).astype(np.float32)
+    assert len(shown_classes(many)) == MAX_CLASSES
+
+
+def test_the_area_that_holds_half_of_a_map():
+    maps = np.zeros((1, 4, 2, 5), np.float32)
+    maps[0, 0] = 0.1  # even: half of the area
+    maps[0, 1, 1, 3] = 1.0  # one patch: half of it
+    maps[0, 2, 0, :2] = [0.8, 0.2]  # 0.5 of 0.8: five eighths of the first patch
+    np.testing.assert_allclose(half_area(maps)[0, :3], [0.5, 0.05, 0.0625], rtol=1e-5)
+    assert half_area(maps)[0, 3] == pytest.approx(0.5)  # nothing at all: as if even
+    np.testing.assert_allclose(half_area(7 * maps), half_area(maps), rtol=1e-5)
+
+
+def test_leaving_tokens_out_is_compared_with_all_of_them(tmp_path):
+    engine = Engine(tiny_model(), device="cpu")
+    whole = engine.analyze(write_clip(tmp_path / "disc.mp4", pictures(3, (46, 80))))
+    found = engine.rerun(whole, muted=(0, 4))
+    best = whole.top(1)[0]
+    after = found.probs.mean(axis=0)[best.index]
+    sentence = without(found, whole)
+    assert sentence.startswith(f"Without tokens 1, 5: {best.name} ")
+    assert sentence.endswith(", mean of the clip.")
+    assert f"→ {100 * after:.2g}"[:4] in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("disc.mp4", "disc"), ("../a b<c>.png", "a-b-c"), ("…", "tokens"), ("x" * 90 + ".mov", "x" * 60)],
+)
+def test_downloads_have_harmless_names(name, stem):
+    assert file_stem(name) == stem

@@ -1,0 +1,108 @@
+"""What cards say about a setting, and what an analysis will cost."""
+
+import dataclasses
+
+import pytest
+
+from app.costs import Pace, estimate, frames_in_range
+from app.models import accuracies_near, headline_accuracy, measured_accuracies
+from app.text import display_name
+from tests.app_cases import METRICS, tiny_choice
+from tests.engine_cases import TINY
+from tokenlearner import flops
+from tokenlearner.media import MediaInfo, Sampling
+
+CLIP = MediaInfo(
+    name="clip.mp4",
+    kind="video",
+    width=80,
+    height=46,
+    duration_s=20.0,
+    num_frames=500,
+    fps=25.0,
+    codec="h264",
+    container="mp4",
+    rotation_deg=0,
+    size_bytes=1234,
+    sha256="0" * 64,
+)
+PHOTO = dataclasses.replace(CLIP, kind="image", duration_s=0.0, num_frames=1, fps=0.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_choice(tmp_path_factory.mktemp("models"))
+
+
+def test_accuracies_are_found_wherever_the_card_keeps_them(model):
+    rows = [(row.loc, row.num_tokens, row.top1) for row in measured_accuracies(model.card)]
+    assert rows == [(1, 2, 0.551), (1, 6, 0.587), (3, 6, 0.604), (None, 0, 0.62)]
+    assert headline_accuracy(model.card) == 0.587  # the model's own place
+
+
+@pytest.mark.parametrize(
+    ("loc", "tokens", "expected"),
+    [
+        (1, 2, [(2, 0.551)]),
+        (1, 4, [(2, 0.551), (6, 0.587)]),
+        (1, 1, [(2, 0.551)]),
+        (3, 2, [(6, 0.604)]),
+        (None, 0, [(0, 0.62)]),
+    ],
+)
+def test_what_was_not_measured_is_put_between_what_was(model, loc, tokens, expected):
+    assert [(row.num_tokens, row.top1) for row in accuracies_near(model.card, loc, tokens)] == expected
+
+
+def test_a_card_without_numbers_gives_none(model):
+    bare = dataclasses.replace(model.card, metrics={"top1": 0.5, "rows": [{"loc": 1, "top1": 0.4}]})
+    assert measured_accuracies(bare) == ()
+    assert headline_accuracy(bare) is None
+    assert accuracies_near(bare, 1, 2) == ()
+
+
+def test_the_card_survives_the_trip_to_disk(model):
+    assert model.card.metrics == METRICS
+    assert model.trained
+    assert not dataclasses.replace(model, random=True).trained
+    assert model.load().card.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(), 500),
+        (Sampling(start_s=5.0), 375),
+        (Sampling(start_s=5.0, end_s=7.0), 50),
+        (Sampling(end_s=99.0), 500),
+        (Sampling(start_s=30.0), 1),
+    ],
+)
+def test_frames_in_a_range(sampling, expected):
+    assert frames_in_range(CLIP, sampling) == expected
+    assert frames_in_range(PHOTO, Sampling()) == 1
+
+
+def test_the_slower_of_decoding_and_network_decides_how_long_it_takes():
+    sampling = Sampling(end_s=10.0, max_frames=100)
+    gmacs = flops.compute(TINY, image_hw=(24, 40)).total_macs / 1e9
+    network = estimate(CLIP, TINY, sampling=sampling, pace=Pace(1000.0, 1e-9))
+    decoding = estimate(CLIP, TINY, sampling=sampling, pace=Pace(1e-9, 2.0))
+    assert (network.frames, network.frames_in_range) == (100, 250)
+    assert network.seconds == pytest.approx(1000 * gmacs * 100)
+    assert decoding.seconds == pytest.approx(2.0 * 250 * 80 * 46 / 1e6)
+    assert estimate(CLIP, TINY, sampling=sampling).seconds is None
+
+
+def test_memory_is_that_of_features_and_maps():
+    cost = estimate(CLIP, TINY, sampling=Sampling(max_frames=100))
+    assert cost.memory_bytes == 100 * 15 * (
+        2 * 24 * 2 + 6 * 4
+    )  # 3 x 5 patches: two places of float16, six float32 maps
+    finer = estimate(CLIP, TINY, sampling=Sampling(max_frames=100), input_side=64)
+    assert finer.memory_bytes > 3.5 * cost.memory_bytes
+
+
+def test_names_that_are_long_keep_their_ending():
+    assert display_name("a" * 100 + ".mp4").endswith("aaaa.mp4")
+    assert len(display_name("a" * 100 + ".mp4")) == 60
