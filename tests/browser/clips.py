@@ -1,5 +1,6 @@
 """A clip that tells its own frame by its grey level, and token maps that move with time."""
 
+import functools
 import io
 from fractions import Fraction
 from typing import NamedTuple
@@ -29,6 +30,7 @@ def frame(index: int) -> np.ndarray:
     return rgb
 
 
+@functools.cache
 def synthetic_clip() -> Clip:
     """Three seconds of H.264, and a timestamp for every second frame."""
     sink = io.BytesIO()

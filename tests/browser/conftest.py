@@ -9,10 +9,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.player.sources import player_css, player_html, player_js
+from tests.browser.playing import update
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
 START_LIMIT_S = 60.0
+BARE_PAGE = (Path(__file__).parent / "bare.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +66,88 @@ def serve(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+@pytest.fixture(scope="module")
+def player_address(serve: Callable[..., str]) -> str:
+    return serve("tests/browser/player_script.py")
+
+
+@pytest.fixture(scope="module")
+def context_for(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]":
+    """One browser context for each set of options, so that pages of a module share the cache."""
+    contexts: dict[str, BrowserContext] = {}
+
+    def get(**options: Any) -> "BrowserContext":
+        key = repr(options)
+        if key not in contexts:
+            contexts[key] = browser.new_context(**options)
+        return contexts[key]
+
+    yield get
+    for context in contexts.values():
+        context.close()
+
+
+@pytest.fixture
+def new_page(context_for: "Callable[..., BrowserContext]") -> "Iterator[Callable[..., Page]]":
+    """Call to have a page of a given size. Errors in any page fail the test."""
+    pages: list[Page] = []
+    problems: list[str] = []
+
+    def start(width: int = 1200, height: int = 1000, **options: Any) -> "Page":
+        page = context_for(**options).new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        return page
+
+    yield start
+    for page in pages:
+        page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def open_player(new_page: "Callable[..., Page]") -> "Callable[..., Page]":
+    """Call with a payload to have it played on a page of its own, without Streamlit, mounted as Streamlit does.
+
+    In the page, `update(base64)` hands the player another payload, `told` lists what it told Python, and
+    `player_video` is its video.
+    """
+
+    def start(payload: bytes, **options: Any) -> "Page":
+        page = new_page(**options)
+        page.route("http://player.test/", lambda route: route.fulfill(body=BARE_PAGE, content_type="text/html"))
+        page.route(
+            "http://player.test/player.js",
+            lambda route: route.fulfill(body=player_js(), content_type="text/javascript"),
+        )
+        page.goto("http://player.test/")
+        page.evaluate("([html, css]) => window.prepare(html, css)", [player_html(), player_css()])
+        update(page, payload)
+        if page.locator("video").is_visible():
+            page.wait_for_function("() => player_video.readyState >= 2 || player_video.error")
+        return page
+
+    return start
+
+
+@pytest.fixture
+def open_script(new_page: "Callable[..., Page]", player_address: str) -> "Callable[..., Page]":
+    """Call with a query string (see player_script.py) to have a Streamlit page whose player is ready."""
+
+    def start(query: str = "", **options: Any) -> "Page":
+        page = new_page(**options)
+        page.goto(f"{player_address}/?{query}")
+        page.locator(".player[data-drawn]").wait_for(timeout=60_000)
+        page.locator("video").evaluate("video => { window.player_video = video; }")
+        page.wait_for_function("() => player_video.readyState >= 2")
+        return page
+
+    return start
 
 
 def free_port() -> int:

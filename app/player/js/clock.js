@@ -4,7 +4,7 @@
 export class Clock {
   /**
    * @param {{video: HTMLVideoElement, image: HTMLImageElement}} elements
-   * @param {{onTime: () => void, onState: () => void, onFail: () => void}} listeners
+   * @param {{onTime: () => void, onState: () => void, onPause: () => void, onFail: () => void}} listeners
    */
   constructor(elements, listeners) {
     this.video = elements.video;
@@ -25,16 +25,17 @@ export class Clock {
       for (const type of types) target.addEventListener(type, act, { signal: this.stopped.signal });
     };
     on(video, ["play", "pause", "ended", "ratechange", "loadedmetadata", "durationchange"], () => listeners.onState());
-    on(video, ["loadeddata"], () => this.show(video.currentTime));
+    on(video, ["pause"], () => this.frame && listeners.onPause());
+    on(video, ["loadeddata"], () => listeners.onTime());
     on(video, ["seeked"], () => this.afterSeek());
     on(video, ["error"], () => this.fail("video"));
     on(image, ["load"], () => this.show(0));
     on(image, ["error"], () => this.fail("image"));
-    if ("requestVideoFrameCallback" in video) {
+    this.knowsFrames = "requestVideoFrameCallback" in video;
+    if (this.knowsFrames) {
       const presented = (_, frame) => {
         if (this.stopped.signal.aborted) return;
-        if (!video.paused) this.show(frame.mediaTime);
-        else if (this.pending === null) this.show(video.currentTime);
+        if (this.canPlay) this.show(frame.mediaTime);
         video.requestVideoFrameCallback(presented);
       };
       video.requestVideoFrameCallback(presented);
@@ -80,9 +81,15 @@ export class Clock {
     return this.video.readyState >= 2 ? this.video : null;
   }
 
-  /** Seconds since the clip's first frame, of the frame on show. */
+  /** Presentation time of the frame on show, in seconds since the clip's first frame. */
   get time() {
     return this.shown;
+  }
+
+  /** Where the playhead is or is heading to; within the time that the frame on show lasts, or on its way there. */
+  get heading() {
+    if (this.pending !== null) return this.pending;
+    return this.canPlay ? this.video.currentTime : this.shown;
   }
 
   get duration() {
@@ -120,20 +127,13 @@ export class Clock {
     else this.video.currentTime = target;
   }
 
-  /** Where the playhead is heading: the wish of a seek under way, or the time on show. */
-  get heading() {
-    if (this.pending !== null) return this.pending;
-    return this.video.seeking ? this.video.currentTime : this.shown;
-  }
-
   afterSeek() {
-    if (this.pending === null) {
-      this.show(this.video.currentTime);
-      return;
-    }
-    const next = this.pending;
-    this.pending = null;
-    this.video.currentTime = next;
+    if (this.pending !== null) {
+      const next = this.pending;
+      this.pending = null;
+      this.video.currentTime = next;
+    } else if (this.knowsFrames) this.listeners.onTime();
+    else this.show(this.video.currentTime);
   }
 
   show(time) {

@@ -25,7 +25,7 @@ export function remember(player) {
     speed: clock.video.playbackRate,
     media: header.media.sha256,
     pin,
-    time: clock.time,
+    time: clock.heading,
     playing: clock.playing,
   });
 }

@@ -39,7 +39,12 @@ export class TokenPlayer {
     this.scene = new Scene(root.querySelector("canvas"));
     this.clock = new Clock(
       { video: root.querySelector("video"), image: root.querySelector("img") },
-      { onTime: () => this.onTime(), onState: () => this.onClockState(), onFail: () => this.onFail() },
+      {
+        onTime: () => this.onTime(),
+        onState: () => this.header && this.controls.syncClock(),
+        onPause: () => this.tell(),
+        onFail: () => this.onFail(),
+      },
     );
     this.clock.video.loop = true;
     this.controls = new Controls(this);
@@ -204,14 +209,8 @@ export class TokenPlayer {
     if (moved) this.controls.syncValues();
     if (moved || this.state.view === "grid") this.draw();
     this.controls.syncTime();
-    const detail = { key: this.header.key, time_s: this.sourceTime, step, playing: this.clock.playing };
+    const detail = { key: this.header.key, time_s: this.clock.heading + this.startS, step, playing: this.clock.playing };
     window.dispatchEvent(new CustomEvent("token-player-time", { detail }));
-  }
-
-  onClockState() {
-    if (!this.header) return;
-    this.controls.syncClock();
-    if (!this.clock.playing) this.tell();
   }
 
   onFail() {
@@ -403,7 +402,7 @@ export class TokenPlayer {
     const several = this.drawnKind === "some" || this.drawnKind === "owner";
     const { chosen, current } = this.selection;
     const tokens = several ? [...chosen].sort((a, b) => a - b) : [current].filter((id) => id !== null);
-    return { time_s: this.sourceTime, view: this.state.view, tokens, pin: this.pin };
+    return { time_s: this.clock.heading + this.startS, view: this.state.view, tokens, pin: this.pin };
   }
 
   /** Tells Python where the viewer stopped, if it asked to be told. Never while playing. */

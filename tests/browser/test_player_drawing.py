@@ -1,0 +1,310 @@
+"""What the player draws: the same pixels as tokenlearner/render.py, legends, layout in all views and widths."""
+
+import base64
+import io
+import re
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from app.player.payload import quantize
+from tests.browser.clips import COLS, HEIGHT, ROWS, WIDTH, picture
+from tests.browser.playing import (
+    LEVELS,
+    MAPS,
+    SCALE,
+    TIMES,
+    TOKENS,
+    OpenPlayer,
+    lit_tokens,
+    pixels,
+    player_payload,
+    point,
+    press,
+    seek,
+)
+from tokenlearner import render
+from tokenlearner.palette import UNIT_SHARE, UNIT_SIGMOID, format_weight, token_color
+
+pytestmark = pytest.mark.browser
+
+VIEW_KEYS = "oswgb"
+STEP = 14
+WEIGHTS = (LEVELS[STEP] / 255 * SCALE).astype(np.float32)
+
+
+def drawn(page: Page) -> np.ndarray:
+    """The canvas laid over black, as RGB of the size of the picture on the stage."""
+    rgba = np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels(page).partition(",")[2]))).convert("RGBA"))
+    picture_width = round(rgba.shape[0] * WIDTH / HEIGHT)
+    left = (rgba.shape[1] - picture_width) // 2
+    inside = rgba[:, max(left, 0) : max(left, 0) + picture_width].astype(np.float32)
+    return inside[..., :3] * inside[..., 3:] / 255
+
+
+def centres(image: np.ndarray) -> np.ndarray:
+    """Colours at the centres of the cells, [rows, cols, 3]."""
+    y = ((np.arange(ROWS) + 0.5) * image.shape[0] / ROWS).astype(int)
+    x = ((np.arange(COLS) + 0.5) * image.shape[1] / COLS).astype(int)
+    return image[y[:, None], x]
+
+
+def without_tags(values: np.ndarray) -> np.ndarray:
+    """Cells that carry no number: those where no token has its largest weight."""
+    free = np.ones((ROWS, COLS), bool)
+    free.reshape(-1)[[int(level.argmax()) for level in LEVELS[STEP]]] = False
+    return values[free]
+
+
+@pytest.fixture
+def page_at_step(open_player: OpenPlayer) -> Page:
+    """The test clip, paused at one analysed frame, with patches as they are."""
+    page = open_player(player_payload())
+    seek(page, float(TIMES[STEP]) + 0.002)
+    press(page, "n")
+    return page
+
+
+def test_heat_is_what_python_renders(page_at_step: Page):
+    press(page_at_step, "3")
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_heat(black, WEIGHTS[2], SCALE, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(centres(drawn(page_at_step)), centres(expected), atol=2.5)
+
+
+def test_smooth_heat_is_what_python_renders(page_at_step: Page):
+    press(page_at_step, "n", "3")
+    image = drawn(page_at_step)
+    black = np.zeros((*image.shape[:2], 3), np.uint8)
+    expected = render.overlay_heat(black, WEIGHTS[2], SCALE, opacity=0.7).astype(np.float32)
+    difference = np.abs(image - expected)
+    assert difference.mean() < 0.7
+    assert np.quantile(difference, 0.999) < 8
+    assert np.abs(image - render.overlay_heat(black, WEIGHTS[3], SCALE, opacity=0.7)).mean() > 7, "it can tell tokens"
+
+
+def test_chosen_tokens_blend_as_python_renders(page_at_step: Page):
+    press(page_at_step, "s", "2", "5")
+    chosen = [0, 2, 3, 5]
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_tokens(black, WEIGHTS[chosen], SCALE, token_ids=chosen, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(without_tags(centres(drawn(page_at_step))), without_tags(centres(expected)), atol=3)
+
+
+def test_owners_are_what_python_finds(page_at_step: Page):
+    press(page_at_step, "w")
+    owner = render.owner_map(WEIGHTS)
+    colors = np.array([token_color(token) for token in range(TOKENS)])
+    expected = colors[owner] * 0.7 * render.OWNER_FILL
+    np.testing.assert_allclose(without_tags(centres(drawn(page_at_step))), without_tags(expected), atol=3)
+
+
+def test_borders_run_between_owners(page_at_step: Page):
+    press(page_at_step, "w")
+    image = drawn(page_at_step)
+    owner = render.owner_map(WEIGHTS)
+    height, width = image.shape[:2]
+    for col in range(COLS - 1):
+        y, x = round(0.5 * height / ROWS + 4 * height / ROWS), round((col + 1) * width / COLS)
+        bright = image[y, x - 2 : x + 3].min(axis=-1).max() > 150
+        assert bright == (owner[4, col] != owner[4, col + 1]), col
+
+
+def test_smooth_borders_lie_where_two_weights_are_equal(page_at_step: Page):
+    press(page_at_step, "n", "w")
+    image = drawn(page_at_step)
+    owner = render.owner_map(render.upsample_token_maps(WEIGHTS, image.shape[:2]))
+    borders = np.zeros(owner.shape, np.uint8)
+    borders[:, 1:] |= owner[:, 1:] != owner[:, :-1]
+    borders[1:] |= owner[1:] != owner[:-1]
+    white = (image.min(axis=-1) > 170).astype(np.uint8)
+    near_white = cv2.dilate(white, np.ones((9, 9), np.uint8))
+    assert near_white[borders > 0].mean() > 0.97
+
+
+def test_owner_regions_of_tokens_not_chosen_stay_clear(page_at_step: Page):
+    press(page_at_step, "w", "a", "4")
+    owner = render.owner_map(WEIGHTS)
+    inside = centres(drawn(page_at_step)).max(axis=-1) > 20
+    np.testing.assert_array_equal(without_tags(inside), without_tags(owner == 3))
+
+
+def test_the_grid_shows_every_token_and_the_frame(page_at_step: Page):
+    press(page_at_step, "g")
+    image = drawn(page_at_step)
+    tiles = image[: image.shape[0] // 3 * 3].reshape(3, image.shape[0] // 3, image.shape[1], 3)
+    assert (tiles.std(axis=(1, 2)) > 5).all()
+    frame_grey = 40 + 2 * 2 * STEP
+    press(page_at_step, "h")
+    hidden = drawn(page_at_step)
+    assert abs(float(np.median(hidden[hidden.max(axis=-1) > 0])) - frame_grey) < 6, "the picture without maps"
+
+
+def test_no_view_looks_like_another(page_at_step: Page):
+    seen = set()
+    for key in VIEW_KEYS:
+        press(page_at_step, key)
+        seen.add(pixels(page_at_step))
+    assert len(seen) == len(VIEW_KEYS)
+
+
+def test_left_of_the_divider_is_the_original(page_at_step: Page):
+    page = page_at_step
+    press(page, "b")
+    divider = page.get_by_role("slider", name="Divider")
+    assert_divided_at(page, 0.5)
+    handle = divider.bounding_box()
+    assert handle
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(*point(page, 1, 3.5), steps=3)
+    page.mouse.up()
+    assert_divided_at(page, 0.25)
+    expect(divider).to_have_attribute("aria-valuenow", "25")
+    divider.press("ArrowRight")
+    expect(divider).to_have_attribute("aria-valuenow", "27")
+    press(page, "d")
+    assert_divided_at(page, 0.32)
+
+
+def assert_divided_at(page: Page, share: float) -> None:
+    image = drawn(page)
+    edge = round(share * image.shape[1])
+    assert image[:, : edge - 3].max() == 0
+    assert image[:, edge + 3 : edge + 8].max() > 0
+
+
+def test_beside_keeps_the_kind_of_overlay(page_at_step: Page):
+    press(page_at_step, "w", "b")
+    assert page_at_step.locator(".player").get_attribute("data-drawn") == "owner"
+    press(page_at_step, "o", "b")
+    assert page_at_step.locator(".player").get_attribute("data-drawn") == "one"
+
+
+def test_opacity_and_hiding(page_at_step: Page):
+    press(page_at_step, "o", "+", "+", "+", "+", "+", "+", "+")
+    full = drawn(page_at_step).max()
+    press(page_at_step, *["-"] * 10)
+    assert drawn(page_at_step).max() == pytest.approx(full / 2, abs=3)
+    press(page_at_step, "h")
+    assert drawn(page_at_step).max() == 0
+    expect(page_at_step.get_by_role("button", name="Hide the maps")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(
+    ("mode", "top_levels"),
+    [
+        ("clip", np.full(TOKENS, 255.0)),
+        ("robust", np.full(TOKENS, float(np.quantile(LEVELS, 0.99, method="inverted_cdf")))),
+        ("token", LEVELS.max(axis=(0, 2, 3)).astype(float)),
+    ],
+)
+def test_each_scale_is_drawn_and_printed(page_at_step: Page, mode: str, top_levels: np.ndarray):
+    page_at_step.get_by_role("combobox", name="Scale").select_option(mode)
+    press(page_at_step, "o", "5")
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    top = top_levels[4] / 255 * SCALE
+    expected = render.overlay_heat(black, WEIGHTS[4], top, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(centres(drawn(page_at_step)), centres(expected), atol=2.5)
+    printed = format_weight(top, UNIT_SHARE)
+    expect(page_at_step.locator(".ramp .high")).to_have_text(f"≥ {printed}" if mode == "robust" else printed)
+
+
+def test_the_legend_names_the_unit(open_player: OpenPlayer):
+    page = open_player(player_payload(unit=UNIT_SIGMOID, scale_max=1.0))
+    expect(page.locator(".unit")).to_have_text(f"{UNIT_SIGMOID} · one scale for the whole clip")
+    expect(page.locator(".ramp .high")).to_have_text("1.0")
+    expect(page.locator("canvas")).to_have_attribute(
+        "aria-label", f"One token: token 1. Scale 0 to 1.0, {UNIT_SIGMOID}."
+    )
+    expect(page.locator(".chip span").first).to_have_text(
+        format_weight(quantize(MAPS, 1.0)[0, 0].max() / 255, UNIT_SIGMOID)
+    )
+
+
+def test_what_the_model_did_not_see_is_marked(open_player: OpenPlayer):
+    page = open_player(player_payload(box=(0.25, 0.0, 0.5, 1.0)))
+    press(page, "n")
+    image = drawn(page)
+    width = image.shape[1]
+    outside = np.concatenate([image[:, : width // 4 - 2], image[:, 3 * width // 4 + 2 :]], axis=1)
+    assert (outside.max(axis=-1) > 25).mean() > 0.05, "hatched"
+    inside = image[:, width // 4 + 1 : 3 * width // 4 - 1]
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_heat(black, MAPS[0, 0], SCALE, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(centres(inside), centres(expected), atol=4)
+    expect(page.locator(".unit")).to_contain_text("hatched: not seen by the model")
+    expect(page.locator("canvas")).to_have_attribute("aria-label", re.compile("not seen by the model"))
+    box = page.locator("canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"])
+    expect(page.locator(".where")).to_have_text("Largest weight in this frame")
+
+
+def test_nothing_moves_when_the_view_changes(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    rows = page.locator(".player > *")
+    places = "nodes => nodes.map((node) => JSON.stringify(node.getBoundingClientRect()))"
+    before = rows.evaluate_all(places)
+    keys = ["s", "w", "g", "b", "m", "m", "m", "n", "h", "h", "p", "Enter", "?", "?", "Escape", "ArrowRight", "o"]
+    for key in keys:
+        press(page, key)
+        assert rows.evaluate_all(places) == before, key
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1024, 768), (1440, 900)])
+def test_every_control_is_reachable_at_every_width(open_player: OpenPlayer, width: int, height: int):
+    page = open_player(player_payload(), width=width, height=height)
+    for key in VIEW_KEYS:
+        press(page, key)
+        assert page.evaluate("() => document.scrollingElement.scrollWidth <= innerWidth")
+        for control in page.locator("button:visible, select:visible, input:visible").all():
+            box = control.bounding_box()
+            assert box
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            name = control.get_attribute("aria-label") or control.inner_text() or control.get_attribute("data-set")
+            assert name
+
+
+def test_touch_pins_a_place(open_player: OpenPlayer):
+    page = open_player(player_payload(), width=390, height=844, has_touch=True)
+    page.touchscreen.tap(*point(page, 4, 6))
+    expect(page.locator(".where")).to_have_text("Weight at row 5, column 7 (pinned)")
+
+
+def test_the_help_lists_the_keys_and_gives_the_focus_back(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    press(page, "?")
+    help_panel = page.get_by_role("dialog", name="Keyboard")
+    expect(help_panel).to_be_visible()
+    assert help_panel.locator("dt").count() == help_panel.locator("dd").count() >= 18
+    expect(help_panel).to_contain_text("play or pause")
+    page.keyboard.press("Escape")
+    expect(help_panel).to_be_hidden()
+    page.keyboard.press("2")
+    assert lit_tokens(page) == ["2"]
+
+
+def test_full_screen_by_key(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    before = page.locator(".stage").bounding_box()
+    press(page, "f")
+    expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "true")
+    inside = page.locator(".stage").bounding_box()
+    assert before
+    assert inside
+    assert inside["width"] > before["width"]
+    press(page, "f")
+    expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_still_is_drawn_at_its_only_step(open_player: OpenPlayer):
+    page = open_player(player_payload(MAPS[STEP : STEP + 1], clip=picture(), scale_max=SCALE))
+    press(page, "n", "3")
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_heat(black, WEIGHTS[2], SCALE, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(centres(drawn(page)), centres(expected), atol=2.5)
