@@ -102,17 +102,17 @@ def test_an_animation_without_one_good_picture_is_refused(tmp_path):
     place = data.index(b"IDAT") + 4
     data[place : place + 40] = bytes(40)
     path.write_bytes(data)
-    with pytest.raises(MediaError, match="^a.png is damaged"):
+    with pytest.raises(MediaError, match=r"^a.png is damaged"):
         read(path)
 
 
 def test_pixels_are_limited(tmp_path):
-    with pytest.raises(MediaLimitError, match=f"a.gif has {WIDTH} x {HEIGHT} pixels"):
+    with pytest.raises(MediaLimitError, match=rf"a.gif has {WIDTH} x {HEIGHT} pixels"):
         probe(write(tmp_path / "a.gif"), MediaLimits(max_frame_pixels=1000))
 
 
 def test_decoding_time_is_limited(tmp_path):
-    with pytest.raises(MediaLimitError, match="Reading a.gif takes longer than the limit of 1e-09 s"):
+    with pytest.raises(MediaLimitError, match=r"Reading a.gif takes longer than the limit of 1e-09 s"):
         probe(write(tmp_path / "a.gif"), MediaLimits(max_decode_s=1e-9))
 
 

@@ -116,7 +116,7 @@ def test_a_short_stretch_is_decoded_rather_than_jumped_over():
 
 def test_pictures_before_an_open_gop_keyframe_need_the_keyframe_before():
     # Packets 100.. : a keyframe shown at 4080, then in the file two pictures shown before it.
-    pts = LONG[:100] + [4080, 4000, 4040] + LONG[103:]
+    pts = [*LONG[:100], 4080, 4000, 4040, *LONG[103:]]
     result = timeline(pts, keys=(0, 50, 100))
     ((seek, ticks),) = [(run.seek, run.ticks.tolist()) for run in result.runs(np.array([4040]))]
     assert (seek, ticks) == (LONG[50], [4040])

@@ -13,6 +13,7 @@ from typing import Final
 
 import av
 import numpy as np
+from av.codec.context import Flags as CodecFlags
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
@@ -89,6 +90,7 @@ class VideoWriter:
         context.time_base = Fraction(1, _TICKS_PER_S)
         context.gop_size = _KEYFRAME_EVERY
         context.max_b_frames = 0
+        context.flags |= CodecFlags.frame_duration  # or the last picture's own duration is lost
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
         context.colorspace = Colorspace.ITU709

@@ -97,7 +97,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 class _ForgivingFile(io.FileIO):
-    """A file in which seeking to nowhere fails quietly, as damaged files make FFmpeg try."""
+    """A file for FFmpeg: without a name, so that content alone decides what it is, and quiet.
+
+    Damaged files make FFmpeg seek to nowhere, which need not be reported.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.name = ""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Return -1, which FFmpeg understands, where Python would raise (and PyAV print) an error."""

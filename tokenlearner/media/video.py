@@ -130,8 +130,9 @@ class VideoSource(Source):
             )
         moving = _moving(container)
         if not moving:
-            found = "sound but no video" if container.streams.audio else "no video"
-            raise MediaError(f"{self._name} holds {found}. Choose a photo or a video file.")
+            if container.streams.audio:
+                raise MediaError(f"{self._name} holds sound but no video. Choose a photo or a video file.")
+            raise self._unreadable()
         decodable = [stream for stream in moving if _has_decoder(stream)]
         if not decodable:
             raise MediaError(
