@@ -47,7 +47,7 @@ def ride() -> Iterator[Picture]:
         near = road[: height - horizon, int(620 * u) : int(620 * u) + width] * dusk
         canvas[horizon:] = canvas[horizon:] * (1 - edge) + near * edge
         x, y = 62 + 360 * u, 158 + 1.2 * np.sin(45 * u)
-        canvas = _wheel_shadow(_wheel_shadow(canvas, (x - 69, 222), 52), (x + 98, 242), 46)
+        canvas = _wheel_shadow(_wheel_shadow(canvas, (x - 69, 222.0), 52), (x + 98, 242.0), 46)
         bike.paste_on(canvas, (x, y))
         yield _to_picture(canvas)
 
@@ -84,12 +84,12 @@ def lawn() -> Iterator[Picture]:
     for u in _ticks(6.0):
         pan = np.array([[1, 0, -130 * u], [0, 1, -60 - 50 * np.sin(np.pi * u)]], np.float32)
         canvas: Canvas = cv2.warpAffine(green, pan, (width, height)).astype(np.float32)
-        silver.paste_on(canvas, (460 - 440 * u, 250 - 60 * np.sin(3 * u)), angle_deg=-300 * u, shadow_px=6)
+        silver.paste_on(canvas, (460 - 440 * u, 250 - 60 * np.sin(3 * u)), angle_deg=-300 * u, shadow_px=6.0)
         cup.paste_on(
-            canvas, (100 + 290 * u, 165 - 25 * np.sin(2 * np.pi * u)), angle_deg=8 * np.sin(6 * u), shadow_px=12
+            canvas, (100 + 290 * u, 165 - 25 * np.sin(2 * np.pi * u)), angle_deg=8 * np.sin(6 * u), shadow_px=12.0
         )
-        gold.paste_on(canvas, (60 + 120 * u, 10 + 330 * u), angle_deg=420 * u, shadow_px=6)
-        copper.paste_on(canvas, (420 - 330 * u, 60 + 40 * np.sin(5 * u)), angle_deg=-400 * u, shadow_px=6)
+        gold.paste_on(canvas, (60 + 120 * u, 10 + 330 * u), angle_deg=420 * u, shadow_px=6.0)
+        copper.paste_on(canvas, (420 - 330 * u, 60 + 40 * np.sin(5 * u)), angle_deg=-400 * u, shadow_px=6.0)
         yield _to_picture(canvas)
 
 
@@ -112,7 +112,7 @@ def shapes() -> Iterator[Picture]:
             # A triangle wave: straight on, and back from the edge.
             way = np.abs((start[number] + 2.2 * speed[number] * u) % 2 - 1)
             x, y = 45 + way * room
-            shape.paste_on(canvas, (float(x), float(y)), angle_deg=float(turn_deg[number] * u), shadow_px=7)
+            shape.paste_on(canvas, (float(x), float(y)), angle_deg=float(turn_deg[number] * u), shadow_px=7.0)
         yield _to_picture(canvas)
 
 
