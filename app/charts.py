@@ -12,14 +12,13 @@ from tokenlearner.flops import Compute, Stage
 CountUnit = Literal["MACs", "FLOPs"]
 
 STAGE_COLORS: Final[dict[Stage, str]] = {
-    # One hue from light to dark in the order of the network, and the modules in a second one: a token's colours
-    # mean a token, so none of them is used here.
-    "patch embedding": "#b9c7d6",
-    "blocks before": "#7f97b2",
-    "TokenLearner": "#c2410c",
-    "TokenFuser": "#f08a4b",
-    "blocks after": "#47627f",
-    "head": "#22364d",
+    # Blues in the order of the network, oranges for the modules; all of them stand out on light and dark pages.
+    "patch embedding": "#9db4cc",
+    "blocks before": "#6b8fb5",
+    "TokenLearner": "#d9622b",
+    "TokenFuser": "#f0a36c",
+    "blocks after": "#3d6ca1",
+    "head": "#85898f",
 }
 _PER_MAC: Final[dict[CountUnit, int]] = {"MACs": 1, "FLOPs": 2}
 
@@ -59,20 +58,21 @@ def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str) ->
     figure.update_layout(
         barmode="stack",
         bargap=0.3,
-        height=128,
+        height=76,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        legend={
-            "orientation": "h",
-            "y": -0.02,
-            "yanchor": "top",
-            "x": 0,
-            "xref": "container",
-            "traceorder": "normal",
-            "title_text": "",
-            "font_size": 11,
-            "entrywidth": 0,
-        },
-        xaxis={"range": [0, 1.35 * widest], "visible": False, "fixedrange": True},
+        showlegend=False,
+        xaxis={"range": [0, 1.45 * widest], "visible": False, "fixedrange": True},
         yaxis={"autorange": "reversed", "fixedrange": True, "title_text": ""},
     )
     return figure
+
+
+def stage_legend(here: Compute, plain: Compute) -> str:
+    """The colours of the stages that have a bar, as HTML that wraps."""
+    chips = (
+        f'<span style="white-space:nowrap"><i style="display:inline-block;width:0.7em;height:0.7em;border-radius:2px;'
+        f'background:{color};margin-right:0.4em"></i>{stage}</span>'
+        for stage, color in STAGE_COLORS.items()
+        if here.stages[stage] or plain.stages[stage]
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:0.1rem 0.9rem;font-size:0.8rem">{"".join(chips)}</div>'

@@ -90,6 +90,10 @@ class Results:
         with self._lock:
             return self._used()
 
+    def __contains__(self, request: Request) -> bool:
+        with self._lock:
+            return request in self._kept
+
     def get(self, request: Request, owner: str) -> Shown | None:
         """The answer to a request, now also owned by `owner`; None if there is none."""
         with self._lock:

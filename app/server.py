@@ -163,6 +163,7 @@ class Server:
                 num_tokens=num_tokens or None,
                 repeats=_LATENCY_REPEATS,
                 budget_s=_LATENCY_BUDGET_S,
+                cancel=ticket.cancel,
             )
             self._latencies.put((model.card.name, device, image_hw, (loc, num_tokens, ())), found)
             return found

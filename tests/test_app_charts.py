@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.charts import STAGE_COLORS, compute_bars
+from app.charts import STAGE_COLORS, compute_bars, stage_legend
 from app.explore.details import file_stem
 from app.explore.predictions import without
 from app.explore.tokens import half_area
@@ -36,6 +36,8 @@ def test_bars_add_up_to_the_counts_by_stage(config, unit, factor):
 def test_a_stage_that_does_not_run_has_no_bar():
     names = {bar.name for bar in compute_bars(flops.baseline(TINY), flops.baseline(TINY), "MACs", per="frame").data}
     assert names == {"patch embedding", "blocks before", "head"}
+    legend = stage_legend(flops.baseline(TINY), flops.baseline(TINY))
+    assert [stage in legend for stage in STAGE_COLORS] == [stage in names for stage in STAGE_COLORS]
     assert set(STAGE_COLORS) == set(flops.compute(TINY).stages)
 
 

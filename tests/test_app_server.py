@@ -176,6 +176,26 @@ def test_latency_is_measured_once_for_all(server, anna, model):
     assert server.known_latency(model, "cpu", (24, 40), view) is found
 
 
+def test_measuring_gives_way_within_one_pass(server, anna, model, monkeypatch):
+    network = server.engine(model, "cpu")._network
+    passes: list[int] = []
+    quick = network.full
+
+    def counted(*args, **kwargs):
+        passes.append(1)
+        job.cancel()
+        return quick(*args, **kwargs)
+
+    monkeypatch.setattr(network, "full", counted)
+    gate = threading.Event()
+    server.worker("cpu").submit(lambda ticket: gate.wait(LIMIT_S), owner="ben", slot="view", quick=True)
+    job = server.measure_latency(anna, model, "cpu", (24, 40), (1, 3, ()))
+    gate.set()
+    with pytest.raises(Cancelled):
+        job.result()
+    assert len(passes) == 1
+
+
 def answer(key: str, size: int, model) -> Shown:
     """A result of which only key and size matter."""
     clip = BrowserClip(bytes(size), "video/mp4", (2, 2), 0.0)

@@ -27,7 +27,6 @@ def ask(at: Here, wish: Wish) -> None:
     visit, request = at.visit, wish.request
     known = at.server.results.get(request, visit.id)
     if known is not None:
-        _drop_job(at)
         visit.shown = _named(known, wish)
     elif request not in visit.refusals and not needs_yes(at, wish) and (visit.job is None or visit.job[0] != request):
         start(at, wish)
@@ -126,12 +125,6 @@ def _question(at: Here, wish: Wish) -> None:
         if st.button("Analyse", type="primary", key="yes"):
             at.visit.agreed.add(wish.request)
             st.rerun()
-
-
-def _drop_job(at: Here) -> None:
-    if at.visit.job is not None:
-        at.visit.job[1].cancel()
-        at.visit.job = None
 
 
 def _named(shown: Shown, wish: Wish) -> Shown:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app.charts import CountUnit, compute_bars
+from app.charts import CountUnit, compute_bars, stage_legend
 from app.explore.page import Here, wait_for
 from app.models import accuracies_near
 from app.results import Shown
@@ -60,6 +60,7 @@ def figures(shown: Shown, found: Analysis) -> None:
         config={"displayModeBar": False},
         alt=f"{unit} by stage: {giga(factor * here.total_macs)} here, {giga(factor * baseline.total_macs)} plain",
     )
+    st.html(stage_legend(here, baseline))
     _accuracy(shown, found)
 
 

@@ -11,15 +11,16 @@ from tokenlearner.config import ModelConfig
 USUAL_TOKENS = 8
 
 
-def places(config: ModelConfig) -> tuple[int | None, ...]:
-    """Where a model can be run, from the cheapest to the plain network."""
-    return (*config.tokenlearner_locs, None)
+def places(config: ModelConfig) -> tuple[int, ...]:
+    """Blocks that see every patch, for each way to run a model: from the cheapest to all of them, the plain network."""
+    return (*config.tokenlearner_locs, config.depth)
 
 
 def chosen(model: ModelChoice) -> tuple[int | None, int]:
     """Place and number of tokens (0 for the plain network) on the sliders, drawn or not."""
     config = model.card.config
-    loc = st.session_state.get(_place_key(model), config.default_loc)
+    place = st.session_state.get(_place_key(model), _usual_place(config))
+    loc = None if place == config.depth else place
     tokens = st.session_state.get(_tokens_key(model), min(USUAL_TOKENS, config.num_tokens))
     return loc, 0 if loc is None else tokens
 
@@ -43,14 +44,18 @@ def draw(model: ModelChoice) -> tuple[int | None, int]:
         st.select_slider(
             "Place of TokenLearner",
             places(config),
-            config.default_loc,
-            format_func=lambda at: place_name(at, config),
+            _usual_place(config),
+            format_func=lambda place: place_name(None if place == config.depth else place, config),
             key=_place_key(model),
             persist_state="session",
             help="Blocks before it see every patch of the frame, blocks after it only the tokens: the earlier it "
             "sits, the less the network computes. At the right end the same network runs without it.",
         )
     return chosen(model)
+
+
+def _usual_place(config: ModelConfig) -> int:
+    return config.depth if config.default_loc is None else config.default_loc
 
 
 def _tokens_key(model: ModelChoice) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import cache
 from app.explore import model_choice, trim
@@ -101,11 +104,8 @@ def _take(at: Here, key: str) -> None:
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
 
 
-def _release(file: object) -> None:
+def _release(file: UploadedFile) -> None:
     """Let Streamlit forget its copy of an uploaded file; it would keep it in memory for as long as the page is open."""
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
     context = get_script_run_ctx()
-    file_id = getattr(file, "file_id", None)
-    if context is not None and file_id is not None:
-        context.uploaded_file_mgr.remove_file(context.session_id, file_id)
+    if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)

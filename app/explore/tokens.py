@@ -17,7 +17,7 @@ def mute(num_tokens: int) -> tuple[int, ...]:
     """Draw the switches and return the tokens that are left out."""
     if num_tokens < 2:
         return ()
-    with st.container(horizontal=True, vertical_alignment="center", key="mute"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="mute"):
         st.subheader("Tokens", anchor=False, width="content")
         chosen = st.pills(
             "Leave out",

@@ -1,7 +1,5 @@
 """Explore: a photo or clip, where its tokens look, what the network says, and what that costs."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from app.explore import asking, source, stage
@@ -9,7 +7,6 @@ from app.explore.page import here, told
 from app.text import plain
 from tokenlearner.errors import TokenLearnerError
 
-st.html(Path("app/style.css"))
 try:
     at = here()
     wish = source.draw(at)

@@ -1,0 +1,178 @@
+"""The real app in Chromium: real files go in, maps move, sliders change the network, nothing is lost on an error."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.playing import pixels
+from tests.engine_cases import pictures, write_clip, write_photo
+from tokenlearner.media import VideoWriter
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LIMIT_MS = 180_000  # a first page loads torch and analyses a clip, on whatever machine this is
+SETTLE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def page(app: str, browser: Browser) -> Iterator[Page]:
+    """One page for the tests of this module, which run in order, as one visitor would."""
+    made = open_page(browser, app)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("media") / "my clip.mp4", pictures(20, (90, 160)))
+
+
+def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(SETTLE_MS)
+    page.problems = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
+    page.on("requestfailed", lambda request: page.problems.append(request.url))  # type: ignore[attr-defined]
+    page.goto(address)
+    page.locator(".player canvas").wait_for(timeout=LIMIT_MS)
+    expect(figure(page, "MACs per frame")).to_be_visible(timeout=LIMIT_MS)
+    return page
+
+
+def figure(page: Page, label: str) -> Locator:
+    """The value of a metric."""
+    return page.locator(".stMetric", has_text=label).locator('[data-testid="stMetricValue"]')
+
+
+def numbers(page: Page) -> list[str]:
+    return page.locator('[data-testid="stMetricValue"]').all_text_contents()
+
+
+def upload(page: Page, path: Path) -> None:
+    page.get_by_role("button", name="Upload", exact=True).first.click()
+    page.locator('input[type="file"]').first.set_input_files(path)
+
+
+def move(page: Page, label: str, key: str, times: int = 1) -> None:
+    """Move a slider by the keyboard."""
+    slider = page.locator(".stSlider, .stSelectSlider", has_text=label).get_by_role("slider")
+    slider.focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def tokens_shown(page: Page) -> int:
+    return page.locator(".chip").count()
+
+
+def test_the_first_screen_plays_a_sample_with_its_maps(page):
+    expect(page.locator(".player")).to_have_attribute("data-playing", "", timeout=SETTLE_MS)
+    assert tokens_shown(page) == 8
+    first = pixels(page)
+    expect(page.locator(".step")).not_to_have_text("map 1 of 125")
+    assert pixels(page) != first
+    expect(page.locator(".bars li")).to_have_count(5)
+
+
+def test_nothing_is_fetched_from_elsewhere(page):
+    assert page.problems == []
+
+
+def test_the_page_fits_the_window(page):
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 1440
+
+
+def test_an_uploaded_clip_is_analysed_and_its_maps_move(page, clip):
+    upload(page, clip)
+    title = page.get_by_text(re.compile(r"my clip\.mp4 · 160 × 90 · .* 20 frames"))
+    expect(title).to_be_visible(timeout=LIMIT_MS)
+    page.locator(".player").evaluate("player => player.focus({ preventScroll: true })")
+    page.keyboard.press("Home")
+    expect(page.locator(".step")).to_have_text("map 1 of 20")
+    first = pixels(page)
+    page.keyboard.press("End")
+    expect(page.locator(".step")).to_have_text("map 20 of 20")
+    assert pixels(page) != first
+
+
+def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
+    before, time = numbers(page), page.locator(".time").text_content()
+    weights = page.locator(".chip span").all_text_contents()
+    move(page, "Tokens", "ArrowLeft", 5)
+    expect(page.locator(".chip")).to_have_count(3)
+    expect(figure(page, "MACs per frame")).not_to_have_text(before[0])
+    assert numbers(page)[:2] != before[:2]
+    assert (
+        page.locator(".chip span").all_text_contents() == weights[:3]
+    )  # tokens are nested: the first stay as they are
+    assert page.locator(".time").text_content() == time
+
+
+def test_the_place_slider_runs_the_network_at_another_place(page):
+    before, maps = numbers(page), pixels(page)
+    move(page, "Place of TokenLearner", "ArrowLeft")
+    expect(page.get_by_text("after 2 of 8 blocks").first).to_be_visible()
+    expect(figure(page, "MACs per frame")).not_to_have_text(before[0])
+    expect(page.locator(".chip")).to_have_count(3)
+    assert pixels(page) != maps
+    move(page, "Place of TokenLearner", "End")
+    expect(figure(page, "of the plain ViT")).to_have_text("100 %")
+    expect(page.locator(".chip")).to_have_count(0)
+    move(page, "Place of TokenLearner", "ArrowLeft", 2)
+    expect(page.locator(".chip")).to_have_count(3)
+
+
+def test_a_broken_file_gives_one_sentence_and_the_earlier_result_stays(page, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video")
+    upload(page, broken)
+    alert = page.get_by_role("alert").filter(has_text="broken.mp4")
+    expect(alert).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.get_by_text(re.compile(r"my clip\.mp4 · 160 × 90"))).to_be_visible()
+    expect(page.locator(".step")).to_have_text("map 20 of 20")
+
+
+def test_an_uploaded_photo_is_shown_without_a_timeline(page, tmp_path):
+    upload(page, write_photo(tmp_path / "my photo.jpg", (120, 90)))
+    expect(page.get_by_text(re.compile(r"my photo\.jpg · 90 × 120"))).to_be_visible(timeout=LIMIT_MS)
+    expect(page.locator(".transport")).to_be_hidden()
+    expect(page.locator(".chip")).to_have_count(3)
+    assert page.problems == []
+
+
+def test_a_narrow_window_has_the_clip_then_tokens_then_compute_and_no_horizontal_scroll(app, browser):
+    page = open_page(browser, app, 390, 844)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    tops = [
+        page.locator(selector).first.bounding_box()["y"]
+        for selector in (".player canvas", ".st-key-mute", ".st-key-figures")
+    ]
+    assert tops == sorted(tops)
+    page.close()
+
+
+def test_a_long_run_shows_its_progress_and_stops_when_told(serve, browser, tmp_path, tmp_path_factory):
+    address = serve("tests/browser/slow_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address)
+    page.locator(".player canvas").wait_for(timeout=LIMIT_MS)
+    long = tmp_path / "long.mp4"
+    with VideoWriter(long, (36, 64)) as writer:
+        for index in range(1500):
+            writer.write(np.full((36, 64, 3), index % 250, np.uint8), index / 25)
+    upload(page, long)
+    expect(page.get_by_text(re.compile(r"long\.mp4: \d+ of 300 frames"))).to_be_visible(timeout=LIMIT_MS)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("long.mp4: Stopped. The earlier result is still here.")).to_be_visible(timeout=SETTLE_MS)
+    expect(page.get_by_text(re.compile("Motorcycle at dusk · "))).to_be_visible()
+    page.close()

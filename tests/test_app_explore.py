@@ -1,0 +1,306 @@
+"""The Explore page, driven without a browser: every control leads to the library's numbers, no file breaks it."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.testing.v1 import AppTest
+
+from app import cache
+from app.explore import asking
+from app.server import Server
+from app.text import giga, millions, percent
+from app.visits import Visit
+from tests.app_cases import LIMIT_S, save_tiny_model, until
+from tests.engine_cases import TINY, pictures, write_clip, write_photo
+from tokenlearner import cards, flops
+from tokenlearner.engine import plan_geometry
+from tokenlearner.errors import Cancelled
+
+CAT = plan_geometry(TINY, (300, 451))  # the sample has 300 x 451 pixels
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture
+def page(models: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page with a photograph and the tiny model, not run yet."""
+    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
+    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
+    st.cache_data.clear()
+    at = AppTest.from_file(repository / "streamlit_app.py", default_timeout=LIMIT_S)
+    at.session_state["item"] = "sample:cat"
+    yield at
+    st.cache_data.clear()
+
+
+def settled(at: AppTest) -> AppTest:
+    """Run the page until nothing is under way any more."""
+    at.run()
+    for _ in range(200):
+        assert not at.exception, at.exception[0].value
+        buttons = [button.label for button in at.button]
+        if "Cancel" not in buttons:
+            return at
+        visit = visit_of(at)
+        assert visit.job is None or visit.job[1].wait(LIMIT_S)
+        at.run()
+    pytest.fail("the page did not settle")
+
+
+def visit_of(at: AppTest) -> Visit:
+    return cache.server().visits.arrive(at.session_state["visit"])
+
+
+def slider(at: AppTest, label: str):
+    return next(widget for widget in (*at.slider, *at.select_slider) if widget.label == label)
+
+
+def button(at: AppTest, label: str):
+    return next(widget for widget in at.button if widget.label == label)
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def captions(at: AppTest) -> str:
+    return "\n".join(caption.value for caption in at.caption)
+
+
+def upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    at.file_uploader[0].set_value([(name, content, "application/octet-stream") for name, content in files])
+    return settled(at)
+
+
+def photo(tmp_path: Path, frame_hw: tuple[int, int] = (33, 60)) -> bytes:
+    return write_photo(tmp_path / "made.png", frame_hw).read_bytes()
+
+
+def test_the_first_screen_shows_a_sample_with_the_numbers_of_the_library(page):
+    at = settled(page)
+    here = flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6)
+    plain = flops.baseline(TINY, image_hw=CAT.input_hw)
+    assert metrics(at) == {
+        "MACs per frame": giga(here.total_macs),
+        "of the plain ViT": percent(here.total_macs / plain.total_macs),
+        "Parameters": millions(here.params),
+    }
+    assert "**Cat** · 451 × 300" in captions(at)
+    assert "Accuracy with this setting: **59 %** (plain ViT: 62 %), from the card." in captions(at)
+    assert not at.error
+
+
+def test_the_sliders_run_the_network_and_change_every_number(page):
+    at = settled(page)
+    before = captions(at)
+    slider(at, "Tokens").set_value(2)
+    slider(at, "Place of TokenLearner").set_value(3)
+    at = settled(at)
+    here = flops.compute(TINY, image_hw=CAT.input_hw, loc=3, num_tokens=2)
+    assert metrics(at)["MACs per frame"] == giga(here.total_macs)
+    assert "Accuracy after 3 of 5 blocks: 60 % with 6 tokens, from the card." in captions(at)
+    assert captions(at) != before
+    visit = visit_of(at)
+    assert cache.server().known_view(visit.shown, (3, 2, ())).token_maps.shape == (1, 2, *CAT.grid_hw)
+
+
+def test_at_the_right_end_the_plain_network_runs(page):
+    at = settled(page)
+    slider(at, "Place of TokenLearner").set_value(TINY.depth)
+    at = settled(at)
+    assert metrics(at)["of the plain ViT"] == "100 %"
+    assert slider(at, "Tokens").disabled
+    assert "The plain network has no tokens of its own" in captions(at)
+
+
+def test_flops_are_twice_the_macs(page):
+    at = settled(page)
+    at.segmented_control(key="counted in").set_value("FLOPs")
+    at = settled(at)
+    assert metrics(at)["FLOPs per frame"] == giga(
+        flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6).total_flops
+    )
+
+
+def test_leaving_a_token_out_says_what_is_lost(page):
+    at = settled(page)
+    at.pills(key="muted of 6").set_value([1, 4])
+    at = settled(at)
+    assert "Without tokens 2, 5: " in captions(at)
+
+
+def test_leaving_all_tokens_out_is_refused_with_a_sentence(page):
+    at = settled(page)
+    at.pills(key="muted of 6").set_value(list(range(6)))
+    at = settled(at)
+    assert [error.value for error in at.error] == [r"All tokens are muted\. Leave at least one\."]
+    assert "**Cat**" in captions(at)
+
+
+def test_random_weights_are_marked(page):
+    at = settled(page)
+    next(toggle for toggle in at.toggle if toggle.label == "Random weights").set_value(True)
+    at = settled(at)
+    assert "Untrained weights: accuracy is that of guessing." in captions(at)
+    assert "These weights are untrained" in captions(at)
+    assert not visit_of(at).shown.analysis.provenance.trained
+
+
+def test_an_uploaded_photo_is_chosen_and_shown(page, tmp_path):
+    at = upload(settled(page), ("disc.png", photo(tmp_path)))
+    assert r"**disc\.png** · 60 × 33" in captions(at)
+    assert at.session_state["item"].startswith("file:")
+    assert not at.error
+
+
+def test_streamlit_keeps_no_copy_of_an_upload_in_memory(page, tmp_path, monkeypatch):
+    kept: dict[str, int] = {}
+    for name in ("add_file", "remove_file"):
+        method = getattr(MemoryUploadedFileManager, name)
+
+        def noted(self, *args, _method=method):
+            _method(self, *args)
+            kept["bytes"] = self._total_bytes
+            kept["calls"] = kept.get("calls", 0) + 1
+
+        monkeypatch.setattr(MemoryUploadedFileManager, name, noted)
+    upload(settled(page), ("disc.png", photo(tmp_path)))
+    assert kept == {"bytes": 0, "calls": 2}
+
+
+def test_of_several_files_the_good_ones_are_listed_and_the_bad_ones_named(page, tmp_path):
+    at = upload(settled(page), ("broken.mp4", b"nothing"), ("disc.png", photo(tmp_path)), ("empty.png", b""))
+    assert [error.value.split(" ")[0] for error in at.error] == [r"broken\.mp4", r"empty\.png"]
+    assert r"**disc\.png**" in captions(at)
+    assert len(at.selectbox[0].options) == 11
+
+
+def test_a_file_that_cannot_be_read_gives_one_sentence_and_nothing_is_lost(page):
+    at = upload(settled(page), ("notes.mp4", b"this is no video"))
+    (error,) = at.error
+    assert error.value.startswith(r"notes\.mp4 ")
+    assert "**Cat** · 451 × 300" in captions(at)
+    at.selectbox[0].set_value("sample:coffee")
+    at = settled(at)
+    assert not at.error
+    assert "**Coffee**" in captions(at)
+
+
+def test_a_name_is_shown_as_it_is_and_never_as_markup(page, tmp_path):
+    at = upload(settled(page), ("![x](http://h)<b>_a_.png", photo(tmp_path)))
+    assert r"**h\)\<b\>\_a\_\.png** ·" in captions(at)  # what stands before a slash is a folder
+
+
+def test_the_same_file_is_known_by_its_content_and_shown_under_its_new_name(page, tmp_path):
+    at = upload(settled(page), ("first.png", photo(tmp_path)))
+    key = at.session_state["item"]
+    at = upload(at, ("second.png", photo(tmp_path)))
+    assert at.session_state["item"] == key
+    assert r"**second\.png**" in captions(at)
+
+
+def test_a_part_of_a_clip_is_analysed_on_request(page, tmp_path):
+    clip = write_clip(tmp_path / "disc.mp4", pictures(12, (46, 80))).read_bytes()
+    at = upload(settled(page), ("disc.mp4", clip))
+    assert "12 frames" in captions(at)
+    part = slider(at, "Part of the clip, in seconds")
+    part.set_value((0.5, part.max))
+    at.run()
+    assert "7 frames" in captions(at).split("**disc")[0]  # the estimate, before anything runs
+    button(at, "Analyse").click()
+    at = settled(at)
+    assert "7 of 12 frames" in captions(at)
+
+
+def test_a_long_analysis_waits_for_a_yes_that_knows_its_price(page, tmp_path, monkeypatch):
+    at = settled(page)
+    monkeypatch.setattr(asking, "LONG_S", 0.0)
+    clip = write_clip(tmp_path / "disc.mp4", pictures(9, (46, 82))).read_bytes()
+    at = upload(at, ("long.mp4", clip))
+    (question,) = at.info
+    assert question.value.startswith(r"long\.mp4: 9 frames: about ")
+    assert "**Cat**" in captions(at)
+    next(widget for widget in at.button if widget.key == "yes").click()
+    at = settled(at)
+    assert r"**long\.mp4**" in captions(at)
+    assert not at.info
+
+
+def test_cancel_frees_the_device_and_keeps_the_earlier_result(page, tmp_path, monkeypatch):
+    at = settled(page)
+    begun, stopped = threading.Event(), threading.Event()
+
+    def endless(self, ticket, *_):
+        begun.set()
+        assert ticket.cancel.wait(LIMIT_S)
+        stopped.set()
+        raise Cancelled("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Server, "_analyse", endless)
+        at.file_uploader[0].set_value([("slow.png", photo(tmp_path, (21, 44)), "image/png")])
+        at.run()
+        assert begun.wait(LIMIT_S)
+        assert "**Cat**" in captions(at)
+        button(at, "Cancel").click()
+        at.run()
+        assert stopped.wait(LIMIT_S)
+    at = settled(at)
+    assert [note.value for note in at.info] == [r"slow\.png: Stopped. The earlier result is still here."]
+    button(at, "Try again").click()
+    at = settled(at)
+    assert r"**slow\.png**" in captions(at)
+
+
+def test_an_analysis_that_fails_says_why_once_and_can_be_tried_again(page, tmp_path):
+    at = upload(settled(page), ("disc.png", photo(tmp_path, (22, 44))))
+    visit = visit_of(at)
+    visit.uploads.kept[0].path.write_bytes(b"gone bad")
+    at.segmented_control(key=f"resize of {at.session_state['item']}").set_value("crop")
+    at.run()
+    button(at, "Analyse").click()
+    at = settled(at)
+    (error,) = at.error
+    assert error.value.startswith(r"disc\.png ")
+    assert error.value.endswith("The earlier result is still here.")
+    assert r"**disc\.png** · 44 × 22" in captions(at)
+
+
+def test_features_that_had_to_make_room_are_asked_for_again(page):
+    at = settled(page)
+    shown = visit_of(at).shown
+    cache.server().engine(shown.model, "cpu").features.clear()
+    slider(at, "Tokens").set_value(4)
+    at = settled(at)
+    assert any("had to make room" in note.value for note in at.info)
+    button(at, "Analyse again").click()
+    at = settled(at)
+    assert not at.info
+    assert visit_of(at).shown.analysis.num_tokens == 4
+
+
+def test_without_a_model_the_page_says_what_to_do(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "BUNDLED_DIR", tmp_path / "nothing")
+    st.cache_data.clear()
+    at = page.run()
+    assert not at.exception
+    assert at.error[0].value.startswith(r"No model is installed\.")
+
+
+def test_leaving_the_page_gives_everything_back(page, tmp_path, monkeypatch):
+    at = upload(settled(page), ("disc.png", photo(tmp_path, (23, 44))))
+    server, visit = cache.server(), visit_of(at)
+    path, request = visit.uploads.kept[0].path, visit.shown.request
+    monkeypatch.setattr(server.visits, "_grace_s", 0.01)
+    cache.Presence(server, visit).release()
+    until(lambda: request not in server.results)
+    assert not path.exists()
