@@ -26,6 +26,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="only write the checkpoint of the state as it is to this folder, without training on",
     )
+    parser.add_argument(
+        "--note",
+        action="append",
+        default=[],
+        metavar="SENTENCE",
+        help="something about this run that its card must say",
+    )
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.set_defaults(run=run)
@@ -53,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(recipe, data, run_dir, compute.device)
     command = shlex.join(["python", "-m", "tokenlearner", "train", args.recipe, *(Path(p).name for p in args.data)])
     if args.export is not None:
-        print(export(trainer, args.export, command=command, device=compute))
+        print(export(trainer, args.export, command=command, device=compute, notes=args.note))
         return 0
     with tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", mininterval=5) as bar:
 
@@ -64,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
                 tqdm.write(_epoch_line(trainer.history[-1]))
 
         trainer.run(progress)
-    print(export(trainer, run_dir, command=command, device=compute))
+    print(export(trainer, run_dir, command=command, device=compute, notes=args.note))
     collapsed = trainer.history[-1]["collapsed"]
     if collapsed:
         places = ", ".join(f"block {loc}" for loc in collapsed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenlearner.cards import DataCredit, ModelCard
@@ -12,7 +13,7 @@ from tokenlearner.training.prepare import SPLIT_FILE
 from tokenlearner.weights import save_checkpoint, utc_now
 
 
-def export(trainer: Trainer, out_dir: Path, *, command: str, device: ComputeDevice) -> Path:
+def export(trainer: Trainer, out_dir: Path, *, command: str, device: ComputeDevice, notes: Sequence[str] = ()) -> Path:
     """Write the averaged weights, their cards and the split by file to `out_dir`.
 
     The card carries the run's own curves; `python -m tokenlearner evaluate --update-card` adds the measured table.
@@ -22,6 +23,7 @@ def export(trainer: Trainer, out_dir: Path, *, command: str, device: ComputeDevi
         out_dir: Made if missing.
         command: The command line that trained.
         device: What it ran on.
+        notes: What else the card must say about this run.
 
     Returns:
         The weights file.
@@ -47,7 +49,7 @@ def export(trainer: Trainer, out_dir: Path, *, command: str, device: ComputeDevi
         seconds=round(trainer.seconds, 1),
         created=utc_now(),
         metrics={"training": [_curve_row(record) for record in trainer.history]},
-        notes=(f"Trained for {trainer.epoch} of {recipe.epochs} epochs.", *recipe.notes),
+        notes=(f"Trained for {trainer.epoch} of {recipe.epochs} epochs.", *notes, *recipe.notes),
     )
     save_checkpoint(path, trainer.average, card)
     shutil.copyfile(trainer.run_dir / SPLIT_FILE, path.with_suffix(".split.json"))
