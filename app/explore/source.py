@@ -20,6 +20,8 @@ from tokenlearner.errors import CheckpointError, TokenLearnerError
 
 _ITEM: Final = "item"
 _ROUND: Final = "upload round"
+_UPLOAD: Final = "upload open"
+_CAMERA: Final = "camera open"
 
 
 def draw(at: Here) -> Wish:
@@ -48,10 +50,11 @@ def draw(at: Here) -> Wish:
             label_visibility="collapsed",
             width=300,
         )
-        with st.popover("Upload", icon=":material/upload:"):
+        with st.popover("Upload", icon=":material/upload:", key=_UPLOAD, on_change="rerun"):
             _uploader(at)
-        with st.popover("Camera", icon=":material/photo_camera:"):
-            _camera(at)
+        with st.popover("Camera", icon=":material/photo_camera:", key=_CAMERA, on_change="rerun") as camera:
+            if camera.open:
+                _camera(at)
         framing = trim.popover(at, items[key], model, device)
         model_choice.popover(known)
         random = st.toggle(
@@ -85,23 +88,32 @@ def _uploader(at: Here) -> None:
 
 def _camera(at: Here) -> None:
     key = f"camera {st.session_state.get(_ROUND, 0)}"
-    st.camera_input("Take a picture", key=key, label_visibility="collapsed", on_change=_take, args=(at, key))
+    st.camera_input(
+        "Take a picture", key=key, label_visibility="collapsed", on_change=_take, args=(at, key, "camera.jpg")
+    )
 
 
-def _take(at: Here, key: str) -> None:
-    """Bring new files to disk, choose the last one, and empty the widget so that its copies in memory can go."""
+def _take(at: Here, key: str, name: str | None = None) -> None:
+    """Bring new files to disk, choose the last one, and empty the widget so that its copies in memory can go.
+
+    Args:
+        at: Server and visit.
+        key: The widget's.
+        name: What to call them; None for their own names.
+    """
     given = st.session_state.get(key)
     files = given if isinstance(given, list) else [given] if given is not None else []
     hush()
     for file in files:
         try:
-            upload = at.visit.uploads.add(file, file.name)
+            upload = at.visit.uploads.add(file, name or file.name)
         except TokenLearnerError as error:
             tell(str(error))
         else:
             st.session_state[_ITEM] = from_upload(upload).key
         _release(file)
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    st.session_state[_UPLOAD] = st.session_state[_CAMERA] = False
 
 
 def _release(file: UploadedFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
 import streamlit as st
 
@@ -15,13 +16,15 @@ from app.server import compute_devices
 from app.text import count, seconds, size
 from tokenlearner.media import MediaInfo, Sampling
 
-MOST_FRAMES = 1200
-_DETAIL_NAMES = {1.0: "normal", 1.5: "1.5 × finer", 2.0: "2 × finer"}
+MOST_FRAMES: Final = 1200
+_FRAMING: Final = "framing"
+_OPEN: Final = "frames open"
+_DETAIL_NAMES: Final = {1.0: "normal", 1.5: "1.5 × finer", 2.0: "2 × finer"}
 
 
 def framing_of(item: Item) -> Framing:
     """What was chosen for a photo or clip before, or all of it."""
-    chosen: dict[str, Framing] = st.session_state.setdefault("framing", {})
+    chosen: dict[str, Framing] = st.session_state.setdefault(_FRAMING, {})
     return chosen.get(item.key, Framing())
 
 
@@ -32,6 +35,8 @@ def popover(at: Here, item: Item, model: ModelChoice, device: str) -> Framing:
     with st.popover(
         "Frames" if item.kind == "video" else "Framing",
         icon=":material/tune:" if changed else ":material/crop:",
+        key=_OPEN,
+        on_change="rerun",
         help="Which frames of a clip are analysed, and what of each frame the model sees.",
     ):
         _form(at, Wish(item=item, model=model, device=device, framing=framing))
@@ -88,11 +93,22 @@ def _form(at: Here, wish: Wish) -> None:
         "may change; the cost grows with the square.",
     )
     wanted = Framing(sampling=sampling, resize=resize, detail=detail)
-    if st.button("Analyse", type="primary", disabled=wanted == framing, key=f"analyse {item.key}"):
-        st.session_state["framing"] = {**st.session_state.get("framing", {}), item.key: wanted}
+    if st.button(
+        "Analyse",
+        type="primary",
+        disabled=wanted == framing,
+        key=f"analyse {item.key}",
+        on_click=_choose,
+        args=(item, wanted),
+    ):
         st.rerun()
     if media is not None:
         st.caption(cost_sentence(cost_of(at, dataclasses.replace(wish, framing=wanted), media), wish.device))
+
+
+def _choose(item: Item, framing: Framing) -> None:
+    st.session_state[_FRAMING] = {**st.session_state.get(_FRAMING, {}), item.key: framing}
+    st.session_state[_OPEN] = False
 
 
 def cost_of(at: Here, wish: Wish, media: MediaInfo) -> Cost:
