@@ -99,10 +99,10 @@ def test_each_token_keeps_its_own_color(frame):
     np.testing.assert_allclose(picture[20, 30], (1 - render.BLEND_DIM) * frame[20, 30], atol=0.51)
 
 
-def test_colors_mix_by_weight_and_cover_by_the_largest(frame):
+def test_colors_mix_by_squared_weight_and_cover_by_the_largest(frame):
     maps = np.stack([one_hot(1, 2, 0.6), one_hot(1, 2, 0.2)])
     picture = render.overlay_tokens(frame, maps, 0.8, token_ids=(0, 1), opacity=0.5, method="nearest")
-    mixed = (0.75 * np.array(token_color(0)) + 0.25 * np.array(token_color(1))).astype(float)
+    mixed = (0.9 * np.array(token_color(0)) + 0.1 * np.array(token_color(1))).astype(float)
     largest, dim = 0.6 / 0.8, render.BLEND_DIM
     expected = (1 - 0.5 * (dim + (1 - dim) * largest)) * frame[21, 30] + 0.5 * largest * mixed
     np.testing.assert_allclose(picture[21, 30], expected, atol=1.01)

@@ -108,8 +108,9 @@ def overlay_tokens(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Blend several tokens over the frame, each in its own colour.
 
-    Where tokens meet, their colours mix in proportion to their weights; the blend is as strong as the largest.
-    What has no weight is dimmed a little, so that the colours tell on bright pictures too.
+    Where tokens meet, their colours mix by the squares of their weights, so that many faint tokens do not grey a
+    strong one; the blend is as strong as the largest weight. What has no weight is dimmed a little, so that the
+    colours tell on bright pictures too.
 
     Args:
         frame: RGB.
@@ -125,7 +126,8 @@ def overlay_tokens(
         return mark_unseen(frame, box_xywh)
     strength = (upsample_token_maps(maps, _size(area), method) / scale_max).clip(0, 1)
     colors = np.array([token_color(token) for token in token_ids], np.float32)
-    mixed = np.einsum("khw,kc->hwc", strength, colors) / np.maximum(strength.sum(axis=0), 1e-9)[..., None]
+    shares = strength**2
+    mixed = np.einsum("khw,kc->hwc", shares, colors) / np.maximum(shares.sum(axis=0), 1e-9)[..., None]
     largest = strength.max(axis=0)[..., None]
     cover = BLEND_DIM + (1 - BLEND_DIM) * largest
     return _around(frame, area, _blend(frame[area], mixed * largest / cover, opacity * cover))

@@ -76,8 +76,10 @@ export class Controls {
       const value = element("span", "");
       const number = element("b", String(token.number));
       number.setAttribute("aria-label", `Token ${token.number}`);
-      chip.append(number, value, document.createElement("i"));
-      return { chip, value };
+      const bar = document.createElement("i");
+      bar.append(document.createElement("i"));
+      chip.append(number, value, bar);
+      return { chip, value, fill: bar.firstChild };
     });
     this.find(".chips").replaceChildren(...this.chips.map(({ chip }) => chip));
   }
@@ -203,12 +205,12 @@ export class Controls {
     if (!maps) return;
     const place = player.place;
     const cell = place ? place.row * maps.cols + place.col : 0;
-    this.chips.forEach(({ chip, value }, index) => {
+    this.chips.forEach(({ value, fill }, index) => {
       let weight = null;
       if (step >= 0) weight = place ? maps.weight(step, index, cell) : maps.peak(step, index);
       value.textContent = weight === null ? "–" : formatWeight(weight, header.maps.percent);
       const share = weight === null ? 0 : (weight * 255) / (maps.scaleMax * player.tops[index]);
-      chip.style.setProperty("--share", String(Math.min(share, 1)));
+      fill.style.transform = `scaleX(${Math.min(share, 1).toFixed(3)})`;
     });
     this.find(".where").textContent = place
       ? `Weight at row ${place.row + 1}, column ${place.col + 1}${player.probe ? "" : " (pinned)"}`

@@ -3,7 +3,8 @@
 import { Upsampler, oddFactor } from "./maps.js";
 
 const SMOOTH_SAMPLES = 96;
-const OWNER_SAMPLES = 128;
+const TILE_SAMPLES = 48;
+const OWNER_SAMPLES = 96;
 const OWNER_FILL = 0.7;
 const BLEND_DIM = 0.4;
 
@@ -40,15 +41,16 @@ export class Painter {
     this.levels = [];
   }
 
-  /** One token as heat, opaque; `top` is the level drawn as the hottest. */
-  paintHeat(step, token, top, smooth) {
-    const { rows, cols } = this.sampled(smooth, SMOOTH_SAMPLES);
+  /** One token as heat, opaque; `top` is the level drawn as the hottest. Fewer samples do for a small tile. */
+  paintHeat(step, token, top, smooth, isTile = false) {
+    const goal = isTile ? TILE_SAMPLES : SMOOTH_SAMPLES;
+    const { rows, cols } = this.sampled(smooth, goal);
     const plate = this.plate(`heat${token}`, rows, cols);
     // In the grid view all plates are drawn with every frame of the clip, and maps change less often.
-    const content = `${step} ${top} ${smooth}`;
+    const content = `${step} ${top} ${rows}`;
     if (plate.content === content) return plate.canvas;
     plate.content = content;
-    this.sample(step, [token], smooth, SMOOTH_SAMPLES);
+    this.sample(step, [token], smooth, goal);
     const levels = this.levels[token];
     const { pixels } = plate;
     for (let i = 0, p = 0; i < levels.length; i++, p += 4) {
@@ -61,7 +63,7 @@ export class Painter {
     return plate.flush();
   }
 
-  /** Several tokens, each its colour, as strong as the largest weight; what has no weight is dimmed a little. */
+  /** Several tokens, their colours mixed by squared weight, as strong as the largest; no weight dims a little. */
   paintBlend(step, tokens, tops, smooth) {
     const { rows, cols } = this.sampled(smooth, SMOOTH_SAMPLES);
     this.sample(step, tokens, smooth, SMOOTH_SAMPLES);
@@ -76,10 +78,11 @@ export class Painter {
       for (let n = 0; n < tokens.length; n++) {
         const strength = Math.min(this.levels[tokens[n]][i] / tops[n], 1);
         const color = this.colors[tokens[n]];
-        red += strength * color[0];
-        green += strength * color[1];
-        blue += strength * color[2];
-        sum += strength;
+        const square = strength * strength;
+        red += square * color[0];
+        green += square * color[1];
+        blue += square * color[2];
+        sum += square;
         if (strength > largest) largest = strength;
       }
       const cover = BLEND_DIM + (1 - BLEND_DIM) * largest;

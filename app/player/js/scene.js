@@ -71,7 +71,7 @@ export class Scene {
     shot.tiles.forEach(({ picture, area }, token) => {
       if (shot.media) context.drawImage(this.scratch, picture.x, picture.y, picture.w, picture.h);
       if (drawable) {
-        const plate = shot.painter.paintHeat(shot.step, token, shot.tops[token], shot.state.smooth);
+        const plate = shot.painter.paintHeat(shot.step, token, shot.tops[token], shot.state.smooth, true);
         this.put(plate, area, shot.state.opacity, shot.state.smooth);
         this.probes(shot, area);
       }
@@ -124,7 +124,8 @@ export class Scene {
     const { context } = this;
     const path = new Path2D();
     path.addPath(edges, new DOMMatrix([area.w, 0, 0, area.h, area.x, area.y]));
-    context.lineJoin = context.lineCap = "round";
+    context.lineJoin = "bevel";
+    context.lineCap = "butt";
     this.twoStrokes(() => context.stroke(path), 3, 1.25);
   }
 

@@ -13,6 +13,7 @@ import { listenToPointer, placeAt } from "./pointer.js";
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const SCALES = ["clip", "robust", "token"];
+const READING_MS = 90;
 const DEFAULTS = { view: "one", base: "one", opacity: 0.7, smooth: true, scale: "clip", hidden: false, divider: 0.5 };
 
 export class TokenPlayer {
@@ -34,6 +35,7 @@ export class TokenPlayer {
     this.pin = null;
     this.pointing = false;
     this.scheduled = 0;
+    this.valuesAt = 0;
     this.report = () => {};
     this.reported = "";
     this.scene = new Scene(root.querySelector("canvas"));
@@ -42,7 +44,7 @@ export class TokenPlayer {
       {
         onTime: () => this.onTime(),
         onState: () => this.header && this.controls.syncClock(),
-        onPause: () => this.tell(),
+        onPause: () => this.onPause(),
         onFail: () => this.onFail(),
       },
     );
@@ -206,11 +208,21 @@ export class TokenPlayer {
     const step = this.maps ? this.maps.indexAt(this.sourceTime) : -1;
     const moved = step !== this.step;
     this.step = step;
-    if (moved) this.controls.syncValues();
+    const now = performance.now();
+    // While it plays, numbers change no faster than they can be read.
+    if (moved && (!this.clock.playing || now - this.valuesAt > READING_MS)) {
+      this.valuesAt = now;
+      this.controls.syncValues();
+    }
     if (moved || this.state.view === "grid") this.draw();
     this.controls.syncTime();
     const detail = { key: this.header.key, time_s: this.clock.heading + this.startS, step, playing: this.clock.playing };
     window.dispatchEvent(new CustomEvent("token-player-time", { detail }));
+  }
+
+  onPause() {
+    this.controls.syncValues();
+    this.tell();
   }
 
   onFail() {
