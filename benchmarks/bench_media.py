@@ -1,6 +1,6 @@
 """How much reading through `open_media` costs over a plain PyAV loop.
 
-    python benchmarks/bench_media.py [CLIP...]        (by default: the bundled sample clips)
+    python -m benchmarks.bench_media [CLIP...] [--repeats N]        (by default: the sample clips)
 
 For each clip, the median seconds of
   plain   PyAV decodes every picture and converts it to RGB (threads as `open_media` sets them),
