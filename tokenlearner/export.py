@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import threading
@@ -25,6 +26,7 @@ from tokenlearner.palette import format_weight, text_color_on, token_color, toke
 ViewKind = Literal["tokens", "heat", "grid"]
 
 UNTRAINED_MARK: Final = "UNTRAINED WEIGHTS"
+_TOP_SHARE: Final = 0.01
 _GROUND: Final = (20, 22, 26)
 _INK: Final = (236, 238, 240)
 _MIN_WIDTH: Final = 320  # smaller pictures are enlarged by a whole factor, so that the legend can be read
@@ -82,7 +84,7 @@ class OverlayPainter:
         self._maps = analysis.token_maps
         self._analysis = analysis
         shown = self._maps[:, [self.view.token]] if self.view.kind == "heat" else self._maps
-        self.scale_max = render.clip_scale(shown)
+        self.scale_max = overlay_scale(shown)
         self._token_ids = tuple(range(analysis.num_tokens))
 
     def paint(
@@ -97,7 +99,7 @@ class OverlayPainter:
         maps = self._maps[self._step(timestamp_s)]
         picture = self._grid(rgb, maps) if self.view.kind == "grid" else self._single(rgb, maps)
         if not self._analysis.provenance.trained:
-            picture = render.label(picture, UNTRAINED_MARK)
+            picture = render.label(picture, UNTRAINED_MARK, corner="bottom-right")
         return np.concatenate([picture, self._legend(picture.shape[1])])
 
     def _step(self, timestamp_s: float) -> int:
@@ -148,8 +150,17 @@ class OverlayPainter:
         height = int(np.clip(width / 20, 34, 88))
         if self.view.kind == "tokens":
             return token_legend(width, self._token_ids, self.scale_max, unit, height=height, note=note)
-        strip = render.legend_strip(width, self.scale_max, unit, height=height, note=note)
-        return np.asarray(strip)
+        note = f"{note}, its top {_TOP_SHARE:.0%} drawn alike" if note else f"the top {_TOP_SHARE:.0%} drawn alike"
+        return render.legend_strip(width, self.scale_max, unit, height=height, note=note)
+
+
+def overlay_scale(maps: Float32[np.ndarray, "time tokens rows cols"]) -> float:
+    """The one scale of an overlay: the weight that one in a hundred reaches.
+
+    Few places hold most of a sharp map's weight. Scaled by the largest of the clip, all others would vanish.
+    """
+    share = float(np.quantile(maps, 1 - _TOP_SHARE))
+    return share if share > 0 else render.clip_scale(maps)
 
 
 def token_legend(
@@ -178,8 +189,9 @@ def token_legend(
         if text_width + 4 <= right - left:
             x = (left + right - text_width) // 2
             render.draw_text(strip, number, (x, chips_end - round(height * 0.07)), size, text_color_on(color))
-    scale = f"full colour = {format_weight(scale_max, unit)} ({unit})"
-    lines = (f"{scale}, {note}" if note else scale, scale, f"full colour = {format_weight(scale_max, unit)}")
+    short = f"full colour: {format_weight(scale_max, unit)} or more"
+    scale = f"{short} ({unit})"
+    lines = (f"{scale}, {note}" if note else scale, scale, short)
     text = next((line for line in lines if render.measure_text(line, size) <= width - 2 * margin), lines[-1])
     render.draw_text(strip, text, (margin, round(height * 0.9)), size, _INK)
     return strip
@@ -282,5 +294,11 @@ def _whole_factor(height: int, width: int) -> int:
 
 
 def _grid_columns(tiles: int, aspect: float) -> int:
-    """Columns that make the whole grid about as wide as it is high times 16/9."""
-    return min(tiles, max(1, round((tiles * 16 / 9 / aspect) ** 0.5)))
+    """Columns that make a grid of tiles (`aspect`: width / height) about 16:9 and leave few places empty."""
+
+    def cost(columns: int) -> float:
+        rows = -(-tiles // columns)
+        shape = abs(math.log(columns * aspect / rows / (16 / 9)))
+        return shape + 2 * (1 - tiles / (rows * columns))
+
+    return min(range(1, tiles + 1), key=cost)

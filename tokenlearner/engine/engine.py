@@ -121,6 +121,7 @@ class Engine:
         with open_media(path, settings.sampling, self.limits, name=name) as reader:
             frames = iter(reader)
             first = next(frames)  # a reader gives at least one, or raises
+            opening_s = meter.seconds
             geometry = plan_geometry(
                 self.config, first.rgb.shape[:2], resize=settings.resize, input_side=settings.input_side
             )
@@ -169,7 +170,7 @@ class Engine:
             baseline=flops.baseline(self.config, image_hw=geometry.input_hw),
             timings=Timings(
                 total_s=meter.seconds,
-                decode_s=feed.decode_s,
+                decode_s=opening_s + feed.decode_s,
                 wait_s=feed.wait_s,
                 prefix_s=clock.seconds("prefix"),
                 suffix_s=clock.seconds("suffix"),
@@ -267,6 +268,7 @@ class Engine:
         batch_size: int = 1,
         repeats: int = 20,
         budget_s: float = 5.0,
+        cancel: threading.Event | None = None,
     ) -> Latency:
         """Time the whole network on this device: pixels in its memory to logits, after warming up.
 
@@ -278,10 +280,12 @@ class Engine:
             batch_size: Frames (clips for a video model) at once.
             repeats: Passes that are measured.
             budget_s: Stop early after so many seconds, with at least three passes measured.
+            cancel: Set it to stop; acts within one pass.
 
         Raises:
             ConfigError: If the model cannot do it.
             DeviceError: If memory does not hold the batch.
+            Cancelled: If the caller asked to stop.
         """
         choice = Choice(*AnalysisSettings(loc=loc, num_tokens=num_tokens, batch_size=batch_size).choice(self.config))
         image_hw = image_hw or self.config.img_size
@@ -292,7 +296,13 @@ class Engine:
         (seconds,) = whole.run(
             [rgb],
             lambda only: measure_passes(
-                self._network, only[0], choice, warm_up=_WARM_UP_PASSES, repeats=repeats, budget_s=budget_s
+                self._network,
+                only[0],
+                choice,
+                warm_up=_WARM_UP_PASSES,
+                repeats=repeats,
+                budget_s=budget_s,
+                between=lambda: _raise_if_set(cancel),
             ),
         )
         q1, median, q3 = (float(quantile) * 1000 for quantile in np.quantile(seconds, (0.25, 0.5, 0.75)))

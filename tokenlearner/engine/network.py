@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,6 +168,7 @@ def measure_passes(
     warm_up: int,
     repeats: int,
     budget_s: float,
+    between: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Time whole passes, pixels on the device to logits, one after the other.
 
@@ -178,6 +179,7 @@ def measure_passes(
         warm_up: Passes that are not counted.
         repeats: Passes that are.
         budget_s: No further pass is begun after so many seconds, but three are always measured.
+        between: Called before each pass; may raise to stop.
 
     Returns:
         Seconds of each counted pass.
@@ -188,6 +190,7 @@ def measure_passes(
     for attempt in range(warm_up + repeats):
         if len(seconds) >= 3 and time.perf_counter() - begin > budget_s:
             break
+        between()
         network.device.synchronize()
         start = time.perf_counter()
         network.full(rgb, choice)

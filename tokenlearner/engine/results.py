@@ -72,7 +72,7 @@ class Timings:
 
     Attributes:
         total_s: From the call to the result.
-        decode_s: Reading, decoding and resizing, in a thread of its own; 0 for a rerun.
+        decode_s: Opening, decoding and resizing, from the second frame on in a thread of its own; 0 for a rerun.
         wait_s: The network waiting for frames; 0 for a rerun.
         prefix_s: Pixels to feature maps, on the device.
         suffix_s: Feature maps to tokens, maps and logits, on the device.
