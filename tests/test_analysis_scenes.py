@@ -69,6 +69,15 @@ def test_no_colour_of_the_old_ground_comes_along() -> None:
     assert scene.rgb[..., :2].max() == 0
 
 
+def test_object_and_ground_blend_at_the_rim_by_the_mask() -> None:
+    round_one = np.hypot(*(np.mgrid[:61, :61] - 30)) < 27.3
+    same = np.full((61, 61, 3), 200, dtype=np.uint8)
+    ground = np.full((64, 70, 3), 200, dtype=np.uint8)
+    scene = scenes.place(scenes.cut_out(same, round_one), ground, np.random.default_rng(4))
+    assert ((scene.masks > 0.1) & (scene.masks < 0.9)).any()
+    assert (scene.rgb == 200).all()
+
+
 def test_objects_of_a_collage_do_not_overlap() -> None:
     for seed in range(40):
         three = [cutout(30, 20), cutout(20, 44, (1, 2, 3)), cutout(25, 25, (9, 200, 9))]

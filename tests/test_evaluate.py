@@ -75,7 +75,6 @@ def test_seeing_tokens_lie_on_the_objects_and_rivals_do_not(found: Evaluation) -
             assert measured.random_weights is not None
             assert measured.uniform <= measured.random_weights < 0.9
         assert one.placed.uniform == pytest.approx(one.cluttered.uniform)  # same sizes and places
-        assert one.placed.lift > one.whole.lift
 
 
 def test_plain_network_has_no_maps(found: Evaluation) -> None:
