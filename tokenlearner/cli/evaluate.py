@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tokenlearner.cards import card_paths
+from tokenlearner.cards import card_paths, save_card
 from tokenlearner.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from tokenlearner.analysis.objects import ObjectMass
     from tokenlearner.analysis.results import Evaluation
     from tokenlearner.training.dataset import ImageSet
+    from tokenlearner.weights import LoadedModel
 
 _DASH: Final = "–"
 
@@ -55,6 +57,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--davis", metavar="FILE", help="a tar of video sequences with masks: measure kept tokens too")
     parser.add_argument("--max-frames", type=int, metavar="N", help="at most N frames of each sequence, spread evenly")
     parser.add_argument("--no-meaning", action="store_true", help="leave out collages, deletion and stability")
+    parser.add_argument("--update-card", action="store_true", help="write the numbers into the model's card")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
     parser.add_argument("--device", metavar="D", help="cuda, mps or cpu (default: the best there is)")
     parser.set_defaults(run=run)
@@ -80,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     )
     images = _images(args)
     loaded = load_model(args.checkpoint)
+    if args.update_card and loaded.path is None:
+        raise ConfigError("This model has no file, so it has no card to update.")
     if args.json is not None and loaded.path is not None and args.json.resolve() in _own_files(loaded.path):
         raise ConfigError(f"{args.json} belongs to the model itself. Give --json another name.")
     with tqdm(unit=" pictures", leave=False, disable=None) as bar:
@@ -103,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         _write_json(args.json, found)
         print(f"\nAll numbers: {args.json}")
+    if args.update_card:
+        _update_card(loaded, found)
     return 0
 
 
@@ -251,6 +258,16 @@ def _write_json(path: Path, found: Evaluation) -> None:
         path.write_text(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def _update_card(loaded: LoadedModel, found: Evaluation) -> None:
+    """Replace the measured table in the card's files; the weights, and so their hash, stay as they are."""
+    from tokenlearner.analysis.card_metrics import card_metrics
+
+    assert loaded.path is not None
+    metrics = {"evaluation": card_metrics(found), **{k: v for k, v in loaded.card.metrics.items() if k != "evaluation"}}
+    save_card(loaded.path, dataclasses.replace(loaded.card, metrics=metrics))
+    print(f"\nCard updated: {card_paths(loaded.path)[0]}")
 
 
 def _label(loc: int | None) -> str:

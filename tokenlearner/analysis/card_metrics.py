@@ -1,0 +1,77 @@
+"""From an evaluation to the measured part of a model card: flat rows, four digits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tokenlearner.analysis.objects import ObjectMass
+from tokenlearner.analysis.results import ChoiceResult, Evaluation
+
+_DIGITS = 4
+
+
+def card_metrics(found: Evaluation) -> dict[str, Any]:
+    """What a card keeps of an evaluation.
+
+    Returns:
+        `conditions` (what was measured on, and where), `choices` (one row a place and number of tokens: accuracy and
+        map quality), one list of rows for each kind of object picture, and `meaning` and `video` where measured.
+    """
+    metrics: dict[str, Any] = {
+        "conditions": {
+            "photographs": found.photos,
+            "classes": found.classes,
+            "part": f"validation part of {found.split}" if found.split else "all",
+            "data": ", ".join(found.data),
+            "resize": found.resize,
+            "seed": found.seed,
+            "device": found.device,
+            "weights": found.sha256,
+        },
+        "choices": [_choice_row(entry) for entry in found.choices],
+    }
+    for kind in ("whole", "placed", "cluttered"):
+        rows = [_object_row(entry, getattr(entry, kind)) for entry in found.choices if getattr(entry, kind) is not None]
+        if rows:
+            metrics[f"objects {kind}"] = rows
+    for name in ("meaning", "video"):
+        rows = [_rounded(_flat(dataclasses.asdict(entry))) for entry in getattr(found, name)]
+        if rows:
+            metrics[name] = rows
+    return metrics
+
+
+def _choice_row(entry: ChoiceResult) -> dict[str, Any]:
+    maps = entry.maps.to_dict() if entry.maps is not None else {}
+    return _rounded(
+        {
+            "loc": entry.loc,
+            "num_tokens": entry.num_tokens,
+            "macs": entry.macs,
+            "top1": entry.top1,
+            "mean_class": entry.mean_class,
+            **{name: maps.get(name) for name in ("entropy", "overlap", "adaptivity", "coverage")},
+        }
+    )
+
+
+def _object_row(entry: ChoiceResult, mass: ObjectMass) -> dict[str, Any]:
+    values = {"loc": entry.loc, "num_tokens": entry.num_tokens, **dataclasses.asdict(mass), "lift": mass.lift}
+    return _rounded(_flat(values))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, their keys joined by a space."""
+    row: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            row.update(_flat(value, f"{prefix}{key} "))
+        else:
+            row[f"{prefix}{key}"] = value
+    return row
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: round(value, _DIGITS) if isinstance(value, float) else value for key, value in row.items()}
