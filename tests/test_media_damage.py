@@ -75,7 +75,8 @@ def test_noise(tmp_path):
         ("a.ffconcat", "ffconcat version 1.0\nfile '{0}'\n"),
     ],
 )
-def test_a_playlist_cannot_make_us_open_other_files(tmp_path, name, text):
+def test_a_playlist_cannot_make_us_open_other_files(tmp_path, monkeypatch, name, text):
+    monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "secret.mp4")
     (tmp_path / name).write_text(text.format("secret.mp4"))
     assert refusal(tmp_path / name) == f"{name} {NOT_MEDIA}"
