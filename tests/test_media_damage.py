@@ -63,6 +63,11 @@ def test_text(tmp_path, name):
     assert refusal(tmp_path / name) == f"{name} {NOT_MEDIA}"
 
 
+def test_a_coloured_log_is_not_a_video_of_a_terminal(tmp_path):
+    (tmp_path / "log.ans").write_bytes(b"\x1b[2J\x1b[31mred\x1b[0m plain \x1b[1;32mgreen\x1b[0m\r\n" * 200)
+    assert refusal(tmp_path / "log.ans") == f"log.ans {NOT_MEDIA}"
+
+
 def test_noise(tmp_path):
     (tmp_path / "a.mp4").write_bytes(np.random.default_rng(5).bytes(50_000))
     refusal(tmp_path / "a.mp4")
