@@ -55,23 +55,23 @@ def test_mean_maps_average_over_pictures_of_any_grid() -> None:
 
 
 def test_object_mass_of_hand_made_maps() -> None:
-    # Token 0 finds the object in both pictures, half and wholly; token 1 only in the first, wholly.
+    # Token 0 finds the object in both pictures, to 0.5 and 0.9; token 1 only in the first, wholly.
     first = np.stack([0.5 * one_hot(0, 0) + 0.5 * one_hot(0, 1), one_hot(0, 0)])
-    second = np.stack([one_hot(2, 3), one_hot(0, 0)])
+    second = np.stack([0.9 * one_hot(2, 3) + 0.1 * one_hot(1, 2), one_hot(0, 0)])
     fractions = [one_hot(0, 0), one_hot(2, 3)]
     random = [np.stack([one_hot(1, 1), 0.2 * one_hot(0, 0) + 0.8 * one_hot(1, 1)]), np.stack([one_hot(1, 1)] * 2)]
     found = objects.object_mass([first, second], fractions, (3, 4), random)
     assert found.pictures == 2
-    assert found.best == 1
-    assert (found.kept_token, found.kept) == (0, 0.75)
+    assert found.best == pytest.approx((1 + 0.9) / 2)
+    assert (found.kept_token, found.kept) == (0, pytest.approx(0.7))
     assert found.peak == 1  # among equals the first cell counts, which is the object's
     assert found.found == 1
     assert found.uniform == pytest.approx(1 / 12)
     prior = objects.centre_prior((3, 4))
     assert found.centre_prior == pytest.approx((prior[0, 0] + prior[2, 3]) / 2)
-    assert found.lift == pytest.approx(1 / found.centre_prior)
-    # Mean maps: token 0 (1/4, 1/4, ... 1/2 at the last cell), token 1 all at the first cell.
-    assert found.mean_map == pytest.approx((1 + 0.5) / 2)
+    assert found.lift == pytest.approx(0.95 / found.centre_prior)
+    # Mean maps: token 0 (1/4, 1/4, ... 0.45 at the last cell), token 1 all at the first cell.
+    assert found.mean_map == pytest.approx((1 + 0.45) / 2)
     assert found.random_weights == pytest.approx(0.1)
     assert found.to_dict()["lift"] == found.lift
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tokenlearner.training.cutouts import white_ground_mask
-from tokenlearner.training.dataset import read_image_set
+from tokenlearner.data.cutouts import white_ground_mask
+from tokenlearner.data.dataset import read_image_set
 
 Mask = np.ndarray
 HEIGHT, WIDTH = 90, 120

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tokenlearner.errors import DataError
-from tokenlearner.training.dataset import (
+from tokenlearner.data.dataset import (
     ImageSet,
     Split,
     load_split,
@@ -18,6 +17,7 @@ from tokenlearner.training.dataset import (
     save_split,
     split_by_file,
 )
+from tokenlearner.errors import DataError
 
 
 def picture(colour: tuple[int, int, int] = (200, 30, 40), size: tuple[int, int] = (12, 8), **options: object) -> bytes:

@@ -14,9 +14,9 @@ from tokenlearner.analysis.pictures import known_labels
 from tokenlearner.analysis.results import Evaluation
 from tokenlearner.cli import main
 from tokenlearner.config import ModelConfig, TokenLearnerConfig
+from tokenlearner.data.dataset import read_image_set, save_split, split_by_file
 from tokenlearner.engine.geometry import plan_geometry
 from tokenlearner.errors import ConfigError, DataError
-from tokenlearner.training.dataset import read_image_set, save_split, split_by_file
 from tokenlearner.weights import save_checkpoint, untrained
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from tokenlearner.data.dataset import PhotoStore
 from tokenlearner.training.augment import Cutouts, Photos, centre_crops, cut_out, make_batch, random_crops
-from tokenlearner.training.dataset import PhotoStore
 from tokenlearner.training.recipe import AugmentSettings
 
 CPU = torch.device("cpu")

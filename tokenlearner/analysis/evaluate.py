@@ -25,12 +25,12 @@ from tokenlearner.analysis.results import ChoiceResult, CollageResult, Evaluatio
 from tokenlearner.analysis.scenes import Scene
 from tokenlearner.analysis.stability import FIRST_VIEW, shifted_view, stability, view, zoomed_view
 from tokenlearner.config import ModelConfig
+from tokenlearner.data.dataset import ImageSet
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import Resize, plan_geometry
 from tokenlearner.errors import ConfigError
 from tokenlearner.layers import TokenLearnerV11, init_map_logits_
 from tokenlearner.model import TokenLearnerViT
-from tokenlearner.training.dataset import ImageSet
 from tokenlearner.weights import LoadedModel, random_twin
 
 MEANING_TOKENS: Final = 8

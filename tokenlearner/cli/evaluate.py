@@ -17,7 +17,7 @@ from tokenlearner.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from tokenlearner.analysis.objects import ObjectMass
     from tokenlearner.analysis.results import Evaluation
-    from tokenlearner.training.dataset import ImageSet
+    from tokenlearner.data.dataset import ImageSet
     from tokenlearner.weights import LoadedModel
 
 _DASH: Final = "–"
@@ -235,7 +235,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _images(args: argparse.Namespace) -> ImageSet:
-    from tokenlearner.training.dataset import load_split, read_image_set
+    from tokenlearner.data.dataset import load_split, read_image_set
 
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit} leaves no photographs.")

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor
 
-from tokenlearner.training.cutouts import white_ground_mask
-from tokenlearner.training.dataset import PhotoStore
+from tokenlearner.data.cutouts import white_ground_mask
+from tokenlearner.data.dataset import PhotoStore
 from tokenlearner.training.recipe import AugmentSettings
 
 CUTOUT_SIDE = 64

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from tokenlearner.training.augment import Photos, cut_out
-from tokenlearner.training.dataset import (
+from tokenlearner.data.dataset import (
     load_split,
     photo_cache_dir,
     read_image_set,
     save_split,
     split_by_file,
 )
+from tokenlearner.training.augment import Photos, cut_out
 from tokenlearner.training.loop import TrainingData
 from tokenlearner.training.recipe import Recipe
 
