@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -41,10 +41,11 @@ class Bounded(Generic[Key, Value]):
             while len(self._entries) > self._max_entries:
                 self._entries.popitem(last=False)
 
-    def drop(self, key: Key) -> None:
-        """Forget a value, if it is there."""
+    def drop(self, which: Callable[[Key], bool]) -> None:
+        """Forget the values whose keys are meant."""
         with self._lock:
-            self._entries.pop(key, None)
+            for key in [key for key in self._entries if which(key)]:
+                del self._entries[key]
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import plotly.graph_objects as go
 
-from app.text import giga
+from app.text import operations
 from tokenlearner.flops import Compute, Stage
 
 CountUnit = Literal["MACs", "FLOPs"]
@@ -35,33 +35,41 @@ def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str) ->
     figure = go.Figure()
     rows = ("this setting", "plain ViT")
     factor = _PER_MAC[unit]
+    largest = factor * max(here.total_macs, plain.total_macs)
+
+    def words(macs: int) -> str:
+        return " ".join(operations(factor * macs, unit, largest))
+
     for stage, color in STAGE_COLORS.items():
-        counts = [factor * compute.stages[stage] for compute in (here, plain)]
-        if not any(counts):
+        macs = [compute.stages[stage] for compute in (here, plain)]
+        if not any(macs):
             continue
         figure.add_bar(
             name=stage,
             y=rows,
-            x=[count / 1e9 for count in counts],
-            customdata=[giga(count) for count in counts],
-            hovertemplate=f"{stage}, %{{y}}: %{{customdata}}{unit} per {per}<extra></extra>",
+            x=[factor * count / 1e9 for count in macs],
+            customdata=[words(count) for count in macs],
+            hovertemplate=f"{stage}, %{{y}}: %{{customdata}} per {per}<extra></extra>",
             orientation="h",
             marker_color=color,
             marker_line_width=0,
         )
     for row, compute in zip(rows, (here, plain), strict=True):
-        total = factor * compute.total_macs
         figure.add_annotation(
-            x=total / 1e9, y=row, text=f" {giga(total)}{unit}", showarrow=False, xanchor="left", yanchor="middle"
+            x=factor * compute.total_macs / 1e9,
+            y=row,
+            text=f" {words(compute.total_macs)}",
+            showarrow=False,
+            xanchor="left",
+            yanchor="middle",
         )
-    widest = factor * max(here.total_macs, plain.total_macs) / 1e9
     figure.update_layout(
         barmode="stack",
         bargap=0.3,
         height=76,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         showlegend=False,
-        xaxis={"range": [0, 1.45 * widest], "visible": False, "fixedrange": True},
+        xaxis={"range": [0, 1.45 * largest / 1e9], "visible": False, "fixedrange": True},
         yaxis={"autorange": "reversed", "fixedrange": True, "title_text": ""},
     )
     return figure

@@ -37,7 +37,7 @@ class Server:
     """
 
     def __init__(self, grace_s: float = DEFAULT_GRACE_S) -> None:
-        self.results = Results(on_drop=self._forget_features)
+        self.results = Results(on_drop=self._forget)
         self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self.results.release)
         self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
         self._workers: dict[str, Worker] = {}
@@ -179,7 +179,8 @@ class Server:
         for worker in workers:
             worker.cancel_owner(visit_id)
 
-    def _forget_features(self, shown: Shown) -> None:
+    def _forget(self, shown: Shown) -> None:
+        self._views.drop(lambda key: key[0] == shown.request)
         engine = self._engines.get((shown.request.model, shown.request.device))
         if engine is not None:
             engine.forget(shown.analysis)

@@ -42,9 +42,16 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{rounded:.{decimals}f}"
 
 
-def giga(count: int) -> str:
-    """A count of operations in billions, or in millions below a hundredth of that: "0.31 G", "3.2 M"."""
-    return f"{significant(count / 1e9)} G" if count >= 1e7 else f"{significant(count / 1e6)} M"
+def operations(count: int, unit: str, like: int | None = None) -> tuple[str, str]:
+    """A count of operations and its unit, in billions or, if that gives tiny numbers, in millions: ("0.31", "GMACs").
+
+    Args:
+        count: To be shown.
+        unit: "MACs" or "FLOPs".
+        like: A count that it is compared with, which chooses between billions and millions for both.
+    """
+    prefix, scale = ("G", 1e9) if (like or count) >= 5e7 else ("M", 1e6)
+    return significant(count / scale), f"{prefix}{unit}"
 
 
 def millions(count: int) -> str:

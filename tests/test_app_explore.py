@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.proto.Common_pb2 import FileURLs
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
 from app import cache
 from app.explore import asking
+from app.explore.source import new_files
 from app.server import Server
-from app.text import giga, millions, percent
+from app.text import millions, operations, percent
 from app.visits import Visit
 from tests.app_cases import LIMIT_S, save_tiny_model, until
 from tests.engine_cases import TINY, pictures, write_clip, write_photo
@@ -72,6 +75,10 @@ def metrics(at: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in at.metric}
 
 
+def mega(count: int) -> str:
+    return operations(count, "MACs")[0]
+
+
 def captions(at: AppTest) -> str:
     return "\n".join(caption.value for caption in at.caption)
 
@@ -90,7 +97,7 @@ def test_the_first_screen_shows_a_sample_with_the_numbers_of_the_library(page):
     here = flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6)
     plain = flops.baseline(TINY, image_hw=CAT.input_hw)
     assert metrics(at) == {
-        "MACs per frame": giga(here.total_macs),
+        "MMACs per frame": mega(here.total_macs),
         "of the plain ViT": percent(here.total_macs / plain.total_macs),
         "Parameters": millions(here.params),
     }
@@ -106,7 +113,7 @@ def test_the_sliders_run_the_network_and_change_every_number(page):
     slider(at, "Place of TokenLearner").set_value(3)
     at = settled(at)
     here = flops.compute(TINY, image_hw=CAT.input_hw, loc=3, num_tokens=2)
-    assert metrics(at)["MACs per frame"] == giga(here.total_macs)
+    assert metrics(at)["MMACs per frame"] == mega(here.total_macs)
     assert "Accuracy after 3 of 5 blocks: 60 % with 6 tokens, from the card." in captions(at)
     assert captions(at) != before
     visit = visit_of(at)
@@ -126,9 +133,8 @@ def test_flops_are_twice_the_macs(page):
     at = settled(page)
     at.segmented_control(key="counted in").set_value("FLOPs")
     at = settled(at)
-    assert metrics(at)["FLOPs per frame"] == giga(
-        flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6).total_flops
-    )
+    here = flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6)
+    assert metrics(at)["MFLOPs per frame"] == mega(2 * here.total_macs)
 
 
 def test_leaving_a_token_out_says_what_is_lost(page):
@@ -175,6 +181,15 @@ def test_streamlit_keeps_no_copy_of_an_upload_in_memory(page, tmp_path, monkeypa
         monkeypatch.setattr(MemoryUploadedFileManager, name, noted)
     upload(settled(page), ("disc.png", photo(tmp_path)))
     assert kept == {"bytes": 0, "calls": 2}
+
+
+def test_files_that_were_taken_are_not_taken_again():
+    record = UploadedFileRec(file_id="1", name="disc.png", type="image/png", data=b"x")
+    new = UploadedFile(record, FileURLs(file_id="1"))
+    assert new_files([new, DeletedFile("2")]) == [new]
+    assert new_files(new) == [new]
+    assert new_files(DeletedFile("2")) == []
+    assert new_files(None) == []
 
 
 def test_of_several_files_the_good_ones_are_listed_and_the_bad_ones_named(page, tmp_path):

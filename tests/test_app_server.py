@@ -147,6 +147,7 @@ def test_a_running_analysis_stops_within_one_batch(server, anna, item, model, mo
 def test_closing_the_page_stops_its_jobs_at_once_and_gives_its_memory_back_later(server, anna, item, model):
     shown = analysed(server, anna, item, model)
     engine = server.engine(model, "cpu")
+    server.rerun(anna, shown, (3, 2, ())).result()
     assert engine.can_rerun(shown.analysis)
     gate = threading.Event()
     server.worker("cpu").submit(lambda ticket: gate.wait(LIMIT_S), owner="ben", slot="analysis")
@@ -156,6 +157,7 @@ def test_closing_the_page_stops_its_jobs_at_once_and_gives_its_memory_back_later
     gate.set()
     until(lambda: not engine.can_rerun(shown.analysis))
     assert server.results.get(shown.request, "ben") is None
+    assert server.known_view(shown, (3, 2, ())) is None
     assert not item.path.exists()
 
 
@@ -233,7 +235,7 @@ def test_a_bounded_dictionary_forgets_what_was_not_used():
     assert held.get("a") == 1
     held.put("c", 3)
     assert [held.get(key) for key in "abc"] == [1, None, 3]
-    held.drop("a")
+    held.drop(lambda key: key < "b")
     assert (len(held), held.get("a")) == (1, None)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Bounded(0)

@@ -47,7 +47,9 @@ def test_durations(duration_s, expected):
 
 
 def test_counts_sizes_and_places():
-    assert [text.giga(n) for n in (312_345_678, 17_582_000_000, 3_210_000)] == ["0.31 G", "18 G", "3.2 M"]
+    assert text.operations(312_345_678, "MACs") == ("0.31", "GMACs")
+    assert text.operations(3_210_000, "FLOPs") == ("3.2", "MFLOPs")
+    assert text.operations(3_210_000, "MACs", like=600_000_000) == ("0.0032", "GMACs")
     assert [text.size(n) for n in (999, 420_000, 3_140_000)] == ["999 bytes", "420 kB", "3.1 MB"]
     assert [text.ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
         "1st",

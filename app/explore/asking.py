@@ -128,6 +128,10 @@ def _question(at: Here, wish: Wish) -> None:
 
 
 def _named(shown: Shown, wish: Wish) -> Shown:
-    """The result under this visitor's name for the file: another may have brought the same one under another name."""
+    """The result under this visitor's name for the file, and with the model's card as it is now.
+
+    Another visitor may have brought the same file under another name.
+    """
     media = dataclasses.replace(shown.analysis.media, name=wish.item.name)
-    return dataclasses.replace(shown, item=wish.item, analysis=dataclasses.replace(shown.analysis, media=media))
+    analysis = dataclasses.replace(shown.analysis, media=media)
+    return dataclasses.replace(shown, item=wish.item, model=wish.model, analysis=analysis)

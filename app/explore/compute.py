@@ -11,7 +11,7 @@ from app.explore.page import Here, wait_for
 from app.models import accuracies_near
 from app.results import Shown
 from app.server import View
-from app.text import giga, millions, milliseconds, percent, place_name, plain
+from app.text import millions, milliseconds, operations, percent, place_name, plain
 from tokenlearner.engine import Analysis, Latency
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
@@ -37,10 +37,12 @@ def figures(shown: Shown, found: Analysis) -> None:
     here, baseline = found.compute, found.baseline
     unit: CountUnit = st.session_state.get(_UNIT) or "MACs"
     factor = 2 if unit == "FLOPs" else 1
+    value, counted = operations(factor * here.total_macs, unit, factor * baseline.total_macs)
+    beside, _ = operations(factor * baseline.total_macs, unit)
     with st.container(horizontal=True, vertical_alignment="bottom", key="figures"):
         st.metric(
-            f"{unit} per {per}",
-            giga(factor * here.total_macs),
+            f"{counted} per {per}",
+            value,
             help=f"{CONVENTION} Counted for the input that the model saw: {found.geometry.input_hw[1]} × "
             f"{found.geometry.input_hw[0]} pixels, {found.geometry.grid_hw[1]} × {found.geometry.grid_hw[0]} patches.",
         )
@@ -58,7 +60,7 @@ def figures(shown: Shown, found: Analysis) -> None:
         compute_bars(here, baseline, unit, per=per),
         key="compute bars",
         config={"displayModeBar": False},
-        alt=f"{unit} by stage: {giga(factor * here.total_macs)} here, {giga(factor * baseline.total_macs)} plain",
+        alt=f"{counted} by stage: {value} with this setting, {beside} as a plain ViT",
     )
     st.html(stage_legend(here, baseline))
     _accuracy(shown, found)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.models import ModelChoice, headline_accuracy
 from app.server import compute_devices
-from app.text import giga, millions, percent, plain, size
+from app.text import millions, operations, percent, plain, size
 from tokenlearner import flops
 
 _MODEL: Final = "model"
@@ -69,10 +69,10 @@ def _card(model: ModelChoice) -> None:
     trained_on = ", ".join(f"{plain(credit.name)} ({plain(credit.licence)})" for credit in card.data)
     if trained_on:
         lines.append(f"trained on {trained_on}")
-    plain_macs = flops.baseline(config).total_macs
+    plain_cost = " ".join(operations(flops.baseline(config).total_macs, "MACs"))
     lines.append(f"{millions(flops.count_params(config))} parameters, {size(model.size_bytes)}")
     lines.append(
-        f"{config.depth} blocks of width {config.embed_dim}; {giga(plain_macs)}MACs a frame as a plain ViT at "
+        f"{config.depth} blocks of width {config.embed_dim}; {plain_cost} a frame as a plain ViT at "
         f"{config.img_size[1]} × {config.img_size[0]} pixels"
     )
     st.markdown("\n".join(f"- {line}" for line in lines))

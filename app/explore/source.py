@@ -101,8 +101,9 @@ def _take(at: Here, key: str, name: str | None = None) -> None:
         key: The widget's.
         name: What to call them; None for their own names.
     """
-    given = st.session_state.get(key)
-    files = given if isinstance(given, list) else [given] if given is not None else []
+    files = new_files(st.session_state.get(key))
+    if not files:
+        return
     hush()
     for file in files:
         try:
@@ -114,6 +115,15 @@ def _take(at: Here, key: str, name: str | None = None) -> None:
         _release(file)
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[_UPLOAD] = st.session_state[_CAMERA] = False
+
+
+def new_files(given: object) -> list[UploadedFile]:
+    """The files that a widget holds and that were not taken yet.
+
+    Until it knows that the widget is a new one, the browser sends the old one's files once more; they are gone by then.
+    """
+    held = given if isinstance(given, list) else [given]
+    return [file for file in held if isinstance(file, UploadedFile)]
 
 
 def _release(file: UploadedFile) -> None:

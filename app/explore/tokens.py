@@ -16,6 +16,7 @@ HALF = 0.5
 def mute(num_tokens: int) -> tuple[int, ...]:
     """Draw the switches and return the tokens that are left out."""
     if num_tokens < 2:
+        st.subheader("Tokens", anchor=False)
         return ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="mute"):
         st.subheader("Tokens", anchor=False, width="content")
@@ -25,6 +26,7 @@ def mute(num_tokens: int) -> tuple[int, ...]:
             selection_mode="multi",
             format_func=lambda token: str(token_number(token)),
             key=f"muted of {num_tokens}",
+            wrap=True,
             help="The blocks behind TokenLearner run without these tokens: see what the predictions lose.",
         )
     return tuple(sorted(chosen))
@@ -33,7 +35,6 @@ def mute(num_tokens: int) -> tuple[int, ...]:
 def sentences(found: Analysis) -> None:
     """Say which token looks most narrowly, and which most widely."""
     if found.token_maps is None:
-        st.subheader("Tokens", anchor=False)
         st.caption("The plain network has no tokens of its own: every patch goes through every block.")
         return
     area = half_area(found.token_maps).mean(axis=0)

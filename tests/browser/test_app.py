@@ -44,7 +44,7 @@ def open_page(browser: Browser, address: str, width: int = 1440, height: int = 9
     page.on("requestfailed", lambda request: page.problems.append(request.url))  # type: ignore[attr-defined]
     page.goto(address)
     page.locator(".player canvas").wait_for(timeout=LIMIT_MS)
-    expect(figure(page, "MACs per frame")).to_be_visible(timeout=LIMIT_MS)
+    expect(figure(page, "GMACs per frame")).to_be_visible(timeout=LIMIT_MS)
     return page
 
 
@@ -109,7 +109,7 @@ def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
     weights = page.locator(".chip span").all_text_contents()
     move(page, "Tokens", "ArrowLeft", 5)
     expect(page.locator(".chip")).to_have_count(3)
-    expect(figure(page, "MACs per frame")).not_to_have_text(before[0])
+    expect(figure(page, "GMACs per frame")).not_to_have_text(before[0])
     assert numbers(page)[:2] != before[:2]
     assert (
         page.locator(".chip span").all_text_contents() == weights[:3]
@@ -121,7 +121,7 @@ def test_the_place_slider_runs_the_network_at_another_place(page):
     before, maps = numbers(page), pixels(page)
     move(page, "Place of TokenLearner", "ArrowLeft")
     expect(page.get_by_text("after 2 of 8 blocks").first).to_be_visible()
-    expect(figure(page, "MACs per frame")).not_to_have_text(before[0])
+    expect(figure(page, "GMACs per frame")).not_to_have_text(before[0])
     expect(page.locator(".chip")).to_have_count(3)
     assert pixels(page) != maps
     move(page, "Place of TokenLearner", "End")
