@@ -244,7 +244,7 @@ def test_an_interruption_leaves_no_files_of_that_input(weights, media, tmp_path,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_stops_the_real_command(weights, tmp_path, repository):
-    clip = write_clip(tmp_path / "long.mp4", pictures(400, (480, 640)))
+    clip = write_clip(tmp_path / "long.mp4", pictures(3, (360, 480)) * 80)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tokenlearner", "analyze", str(clip), "-o", str(out), "--model", str(weights)]
     process = subprocess.Popen(

@@ -110,7 +110,7 @@ class OverlayPainter:
     def _single(
         self, rgb: UInt8[np.ndarray, "height width 3"], maps: Float32[np.ndarray, "tokens rows cols"]
     ) -> UInt8[np.ndarray, "new_height new_width 3"]:
-        frame, box = self._scaled(rgb, _whole_factor(rgb.shape[0], rgb.shape[1]))
+        frame, box = self._scaled(rgb, float(_whole_factor(rgb.shape[0], rgb.shape[1])))
         if self.view.kind == "heat":
             return render.overlay_heat(frame, maps[self.view.token], self.scale_max, box_xywh=box)
         return render.overlay_tokens(frame, maps, self.scale_max, token_ids=self._token_ids, box_xywh=box)
@@ -180,7 +180,8 @@ def token_legend(
     strip[:] = _GROUND
     margin, size = round(height * 0.15), max(9, round(height * 0.3))
     chips_end = round(height * 0.55)
-    edges = np.linspace(margin, max(width - margin, margin + len(token_ids)), len(token_ids) + 1).round().astype(int)
+    ends = margin, max(width - margin, margin + len(token_ids))
+    edges = np.linspace(*ends, len(token_ids) + 1).round().astype(int).tolist()
     for token, left, right in zip(token_ids, edges[:-1], edges[1:], strict=True):
         color = token_color(token)
         strip[margin:chips_end, left : max(left + 1, right - 2)] = color

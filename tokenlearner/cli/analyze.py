@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import glob
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from tqdm import tqdm
 
 from tokenlearner.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE
-from tokenlearner.errors import ConfigError, MediaError, TokenLearnerError
+from tokenlearner.errors import Cancelled, ConfigError, MediaError, TokenLearnerError
 
 if TYPE_CHECKING:
     from tokenlearner.engine import Analysis, AnalysisSettings, Engine
@@ -104,26 +107,53 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {loaded.card.name} is untrained; its maps and predictions mean nothing.", file=sys.stderr)
     jobs = _jobs(sources, args.out)
     num_inputs = len(jobs) + len(failures)
-    for number, job in enumerate(jobs, start=1):
-        try:
-            analysis, files = _process(engine, job, settings, view, f"{number}/{len(jobs)} ")
-        except TokenLearnerError as error:
-            failures[str(job.source)] = str(error)
-            tqdm.write(f"{job.source}: {error}", file=sys.stderr)
-        else:
-            tqdm.write(_report(job, analysis, files))
+    with _stopping() as cancel:
+        for number, job in enumerate(jobs, start=1):
+            try:
+                analysis, files = _process(engine, job, settings, view, f"{number}/{len(jobs)} ", cancel)
+            except Cancelled:
+                raise
+            except TokenLearnerError as error:
+                failures[str(job.source)] = str(error)
+                tqdm.write(f"{job.source}: {error}", file=sys.stderr)
+            else:
+                tqdm.write(_report(job, analysis, files))
     return _conclude(failures, num_inputs)
 
 
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets; pressed again, it interrupts at once.
+
+    A KeyboardInterrupt that comes while FFmpeg calls back into Python is swallowed there; an event is not.
+    """
+    cancel = threading.Event()
+    previous = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and previous is signal.default_int_handler
+    if not ours:  # ignored, or the business of a program around this one
+        yield cancel
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        cancel.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def _process(
-    engine: Engine, job: _Job, settings: AnalysisSettings, view: View, prefix: str
+    engine: Engine, job: _Job, settings: AnalysisSettings, view: View, prefix: str, cancel: threading.Event
 ) -> tuple[Analysis, list[Path]]:
     """Analyse one input and write its files, all of them or, on an error or an interruption, none."""
     with _bar(f"{prefix}{job.source.name}: analysing") as advance:
-        analysis = engine.analyze(job.source, settings, progress=lambda at: advance(at.done, at.total))
+        analysis = engine.analyze(job.source, settings, progress=lambda at: advance(at.done, at.total), cancel=cancel)
     try:
         with TemporaryDirectory(dir=job.out_dir, prefix=f".{job.stem}-") as folder:
-            names = _write(job, analysis, view, Path(folder), prefix, engine.limits)
+            names = _write(job, analysis, view, Path(folder), prefix, engine.limits, cancel)
             files = [job.out_dir / name for name in names]
             for file in files:
                 (Path(folder) / file.name).replace(file)
@@ -132,7 +162,15 @@ def _process(
     return analysis, files
 
 
-def _write(job: _Job, analysis: Analysis, view: View, folder: Path, prefix: str, limits: MediaLimits) -> list[str]:
+def _write(
+    job: _Job,
+    analysis: Analysis,
+    view: View,
+    folder: Path,
+    prefix: str,
+    limits: MediaLimits,
+    cancel: threading.Event,
+) -> list[str]:
     """Write the files of one input into a folder and return their names."""
     from tokenlearner.export import write_maps, write_overlay, write_summary
 
@@ -142,7 +180,9 @@ def _write(job: _Job, analysis: Analysis, view: View, folder: Path, prefix: str,
     if analysis.token_maps is not None:
         drawn = [f"{job.stem}.overlay.{'mp4' if analysis.media.kind == 'video' else 'png'}"]
         with _bar(f"{prefix}{job.source.name}: drawing") as advance:
-            scale_max = write_overlay(job.source, analysis, folder / drawn[0], view, limits=limits, progress=advance)
+            scale_max = write_overlay(
+                job.source, analysis, folder / drawn[0], view, limits=limits, progress=advance, cancel=cancel
+            )
         token = view.token if view.kind == "heat" else None
         overlay = {
             "file": drawn[0],
