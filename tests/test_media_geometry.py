@@ -46,6 +46,12 @@ def test_an_orientation_that_does_not_exist_means_upright(value):
     assert Orientation.from_exif(value) == Orientation()
 
 
+@pytest.mark.parametrize(("degrees", "turns"), [(0, 0), (90, 1), (-90, 3), (180, 2), (-180, 2), (271, 3), (-44, 0)])
+def test_an_angle_alone_gives_the_nearest_quarter_turn(degrees, turns):
+    shown = Orientation.from_counter_clockwise(degrees).apply(PICTURE)
+    np.testing.assert_array_equal(shown, np.rot90(PICTURE, turns))
+
+
 def test_a_matrix_of_zeros_means_upright():
     assert Orientation.from_display_matrix([0] * 9) == Orientation()
 

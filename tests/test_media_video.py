@@ -1,3 +1,4 @@
+import io
 import threading
 import weakref
 from fractions import Fraction
@@ -6,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from PIL import Image
 
 from tests.media_cases import (
     HEIGHT,
@@ -105,6 +107,26 @@ def test_a_display_matrix_is_baked_in(tmp_path, degrees):
     assert (reader.info.height, reader.info.width) == expected.shape[:2]
     assert reader.info.rotation_deg == degrees
     assert frames[2].rgb.flags.c_contiguous
+
+
+def test_a_turn_is_found_beside_side_data_that_pyav_has_no_name_for(tmp_path):
+    # Motion JPEG whose pictures carry Exif data.
+    exif = Image.Exif()
+    exif[271] = "A camera maker"
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        for number in range(3):
+            jpeg = io.BytesIO()
+            Image.fromarray(pattern(number)).save(jpeg, "JPEG", exif=exif)
+            packet = av.Packet(jpeg.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
+            packet.is_keyframe = True
+            container.mux(packet)
+    patch_display_matrix(tmp_path / "a.mp4", *MATRICES[90][0])
+    frames, reader = read(tmp_path / "a.mp4")
+    assert reader.info.rotation_deg == 90
+    assert mean_difference(frames[2].rgb, np.rot90(pattern(2), -1)) < 8
 
 
 @pytest.mark.parametrize(

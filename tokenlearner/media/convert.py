@@ -98,6 +98,9 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
         matrix = bytes(cast("Mapping[str, Buffer]", frame.side_data)["DISPLAYMATRIX"])
     except KeyError:
         return Orientation()
+    except ValueError:
+        # Beside it lies side data that PyAV has no name for (Exif, a second view): it still knows the turn.
+        return Orientation.from_counter_clockwise(frame.rotation)
     return Orientation.from_display_matrix(np.frombuffer(matrix, np.int32).tolist())
 
 

@@ -57,6 +57,12 @@ class Orientation:
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
 
+    @classmethod
+    def from_counter_clockwise(cls, degrees: int) -> Orientation:
+        """The quarter turn nearest to an angle, counter-clockwise."""
+        turns = (cls(), cls(True, False, True), cls(False, True, True), cls(True, True, False))
+        return turns[round(degrees / 90) % 4]
+
     @property
     def clockwise_deg(self) -> int:
         """Clockwise turn in degrees; where the picture is mirrored too, left-right and before the turn."""

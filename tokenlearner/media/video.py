@@ -27,7 +27,6 @@ from tokenlearner.media.source import Source
 _READ_BYTES: Final = 1 << 18
 _MAX_THREADS: Final = 8
 _CUT_TOLERANCE_S: Final = 1.0
-_TEXT_FORMATS: Final = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _NOT_MOVING: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
@@ -121,8 +120,6 @@ class VideoSource(Source):
     def _choose_stream(self, container: InputContainer) -> VideoStream:
         """The video to show: the default one, among those the largest; never a cover picture."""
         container_name = container.format.name
-        if container_name in _TEXT_FORMATS:
-            raise self._unreadable()
         if container_name == "image2" or container_name.endswith("_pipe"):
             raise MediaError(
                 f"{self._name} is a picture that is damaged or of a kind that cannot be read here. "
