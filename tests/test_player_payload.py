@@ -43,6 +43,11 @@ def read(payload: bytes) -> tuple[dict, dict[str, bytes]]:
     return header, {name: body[at : at + size] for name, (at, size) in header["sections"].items()}
 
 
+def error_bound(weights: np.ndarray, top: float) -> np.ndarray:
+    """What a weight may be off: half a level of its square root, squared back."""
+    return (np.sqrt(weights * top) / 255 + top / 510**2) * (1 + 1e-4)
+
+
 def test_everything_comes_back_out():
     maps = some_maps()
     header, sections = read(packed(maps=maps))
@@ -50,7 +55,9 @@ def test_everything_comes_back_out():
     np.testing.assert_array_equal(np.frombuffer(sections["timestamps_s"], "<f8"), TIMES)
     levels = np.frombuffer(sections["maps"], np.uint8).reshape(header["maps"]["shape"])
     assert levels.shape == (3, 2, 4, 5)
-    np.testing.assert_allclose(levels / 255 * header["maps"]["scale_max"], maps, atol=0.06 / 510 * 1.001)
+    top = header["maps"]["top"]
+    assert top == maps.max()
+    assert (np.abs((levels / 255) ** 2 * top - maps) <= error_bound(maps, top)).all()
     np.testing.assert_array_equal(np.frombuffer(sections["heat"], np.uint8).reshape(256, 3), HEAT_LUT)
 
 
@@ -71,7 +78,13 @@ def test_the_header_tells_what_the_player_prints():
         "height": 90,
         "width": 160,
     }
-    assert header["maps"] == {"shape": [3, 2, 4, 5], "scale_max": 0.06, "unit": UNIT_SHARE, "percent": True}
+    assert header["maps"] == {
+        "shape": [3, 2, 4, 5],
+        "top": float(some_maps().max()),
+        "scale_max": 0.06,
+        "unit": UNIT_SHARE,
+        "percent": True,
+    }
     assert header["tokens"] == [
         {"id": 4, "number": 5, "color": "#0072b2"},
         {"id": 17, "number": 18, "color": "#56b4e9"},
@@ -90,22 +103,30 @@ def test_sections_are_aligned():
     assert all(offset % 8 == 0 for offset, _ in header["sections"].values())
 
 
-@pytest.mark.parametrize("scale_max", [0.0613, 1.0, 17.0])
-def test_quantisation_errs_by_half_a_step_at_most(scale_max):
-    weights = np.linspace(0, scale_max, 4001, dtype=np.float32).reshape(1, 1, 1, -1)
-    error = np.abs(quantize(weights, scale_max) / 255 * scale_max - weights)
-    assert error.max() <= scale_max / 510 * (1 + 1e-4)
-    assert error.max() >= scale_max / 510 * 0.98, "the bound is not loose"
+@pytest.mark.parametrize("top", [0.0613, 1.0, 17.0])
+def test_quantisation_errs_by_half_a_level_of_the_root(top):
+    weights = np.linspace(0, top, 40001, dtype=np.float32).reshape(1, 1, 1, -1)
+    error = np.abs((quantize(weights, top) / 255) ** 2 * top - weights)
+    bound = error_bound(weights, top)
+    assert (error <= bound).all()
+    assert (error / bound).max() > 0.98, "the bound is not loose"
+
+
+def test_small_weights_beside_a_spike_keep_their_digits():
+    """The uniform share of 144 patches, in a clip with a spike: linear levels would be off by a quarter of it."""
+    maps = np.array([0.94, 1 / 144, 2 / 144], np.float32).reshape(1, 1, 1, 3)
+    read_back = (quantize(maps, 0.94) / 255) ** 2 * 0.94
+    np.testing.assert_allclose(read_back, maps, rtol=0.05)
 
 
 def test_quantisation_cuts_what_exceeds_the_scale():
     assert quantize(np.full((1, 1, 1, 1), 3.0, np.float32), 2.0).item() == 255
 
 
-def test_maps_that_are_levels_already_pass_through():
-    levels = np.arange(3 * 2 * 4 * 5, dtype=np.uint8).reshape(3, 2, 4, 5)
-    _, sections = read(packed(maps=levels[:, :, ::-1]))
-    assert sections["maps"] == levels[:, :, ::-1].tobytes()
+def test_maps_of_zeros_are_maps():
+    header, sections = read(packed(maps=np.zeros((3, 2, 4, 5), np.float32)))
+    assert header["maps"]["top"] == 1.0
+    assert sections["maps"] == bytes(120)
 
 
 def test_without_maps_there_are_no_tokens():

@@ -19,8 +19,20 @@ def one_hot(row: int, col: int, value: float = 1.0) -> np.ndarray:
     return maps
 
 
-def test_clip_scale_is_the_largest_weight_of_the_whole_clip():
+def test_clip_scale_is_what_one_weight_in_a_hundred_exceeds():
+    maps = np.linspace(0, 2, 2 * 10 * 5 * 10 + 1)[1:].reshape(2, 10, 5, 10)
+    assert render.clip_scale(np.random.default_rng(0).permuted(maps)) == pytest.approx(0.99 * 2, abs=0.003)
+
+
+def test_clip_scale_holds_for_the_whole_clip():
     maps = np.full((4, 2, ROWS, COLS), 0.01, np.float32)
+    maps[3, 1, 1:] = 0.25
+    assert render.clip_scale(maps) == pytest.approx(0.25)
+    assert render.clip_scale(maps[:3]) == pytest.approx(0.01)
+
+
+def test_clip_scale_of_a_lonely_weight_is_that_weight():
+    maps = np.zeros((20, 2, ROWS, COLS), np.float32)
     maps[3, 1, 2, 0] = 0.25
     assert render.clip_scale(maps) == 0.25
 

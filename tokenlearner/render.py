@@ -23,6 +23,8 @@ Box = tuple[float, float, float, float]
 
 OPACITY: Final = 0.7
 """Usual share of the colour in a blend."""
+TOP_SHARE: Final = 0.01
+"""Share of a clip's weights that `clip_scale` lets be drawn like its top."""
 BLEND_DIM: Final = 0.4
 """How far, at opacity 1, a blend of tokens dims what has no weight."""
 OWNER_FILL: Final = 0.7
@@ -33,9 +35,16 @@ _GROUND: Final[Rgb] = (20, 22, 26)
 
 
 def clip_scale(maps: Float[np.ndarray, "time tokens rows cols"]) -> float:
-    """The one scale of a clip: its largest weight, in the maps' own unit (1.0 if all weights are zero)."""
-    largest = float(maps.max()) if maps.size else 0.0
-    return largest if largest > 0 else 1.0
+    """The one scale of a clip: the weight, in the maps' own unit, that only `TOP_SHARE` of all weights exceed.
+
+    A sharp map holds most of its weight in few places: scaled by the largest of the clip, all others would vanish.
+    Where nearly all weights are zero it is the largest after all, and 1.0 where all are.
+    """
+    if not maps.size:
+        return 1.0
+    common = float(np.quantile(maps, 1 - TOP_SHARE))
+    largest = float(maps.max())
+    return common if common > 0 else largest if largest > 0 else 1.0
 
 
 def upsample_token_maps(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 
 from app.player.payload import PlayerOptions, PlayerState, pack
 from app.player.sources import player_css, player_html, player_js
@@ -25,7 +25,7 @@ __all__ = ["PlayerState", "token_player"]
 def token_player(
     media: bytes,
     mime: str,
-    maps: UInt8[np.ndarray, "time tokens rows cols"] | Float32[np.ndarray, "time tokens rows cols"] | None,
+    maps: Float32[np.ndarray, "time tokens rows cols"] | None,
     timestamps_s: Float[np.ndarray, " time"] | Sequence[float],
     *,
     scale_max: float,
@@ -50,11 +50,11 @@ def token_player(
     Args:
         media: An H.264 MP4 (or another clip that browsers play), or a JPEG or PNG.
         mime: Its type, such as "video/mp4" or "image/jpeg".
-        maps: Weights as float32 in their own unit, or already as uint8 with 255 for `scale_max`
-            (`app.player.payload.quantize`); None where the network ran without a TokenLearner.
-            Travel as uint8: a weight is off by at most `scale_max / 510`.
+        maps: Weights in their own unit; None where the network ran without a TokenLearner. They travel as
+            uint8: see `app.player.payload.quantize` for what a weight can be off.
         timestamps_s: Presentation time of each map on the source's clock, ascending.
-        scale_max: Weight drawn at full strength, the same for the whole clip (`tokenlearner.render.clip_scale`).
+        scale_max: Weight drawn at full strength, the same for the whole clip (`tokenlearner.render.clip_scale`);
+            larger ones are drawn like it, and the legend says so. The viewer may ask for other scales.
         unit: What a weight means, printed in the legend (`tokenlearner.palette.UNIT_SHARE` is printed in percent).
         key: Name of the player on the page.
         box: Area of the frame that the model saw, as (x, y, width, height) in 0..1 of the frame. The rest is

@@ -6,7 +6,7 @@ Layout, little endian::
     4   uint32    length of the header that follows, padding included
     8   header    UTF-8 JSON, padded with spaces to a multiple of 8
     ... body      sections at offsets that the header gives, relative to the body, each a multiple of 8:
-                  media (the file as it is), maps (uint8 [time, tokens, rows, cols]),
+                  media (the file as it is), maps (uint8 [time, tokens, rows, cols], see `quantize`),
                   timestamps_s (float64 [time]), heat (uint8 [256, 3] RGB)
 
 Bytes are only passed through by Streamlit where they are the whole `data` of a component, hence one blob.
@@ -87,20 +87,19 @@ class PlayerOptions:
 
 
 def quantize(
-    maps: Float32[np.ndarray, "time tokens rows cols"], scale_max: float
+    maps: Float32[np.ndarray, "time tokens rows cols"], top: float
 ) -> UInt8[np.ndarray, "time tokens rows cols"]:
-    """Store weights as 0..255, where 255 stands for `scale_max` and larger weights are cut to it.
+    """Store weights as levels 0..255 of their square root: level `n` stands for `top * (n / 255) ** 2`.
 
-    The error of a weight in 0..`scale_max` is at most `scale_max / 510`.
+    A sharp map has few large weights and many small ones; the square root gives both their digits. The error of a
+    weight `w` in 0..`top` is at most `sqrt(w * top) / 255 + top / 510 ** 2`. Larger weights are cut to `top`.
 
     Raises:
-        ValueError: If the scale is not positive, or a weight is negative or not finite.
+        ValueError: If a weight is negative or not finite.
     """
-    if not (scale_max > 0 and math.isfinite(scale_max)):
-        raise ValueError(f"scale_max must be a positive number, not {scale_max}.")
     if maps.size and not (np.isfinite(maps).all() and maps.min() >= 0):
         raise ValueError("Token maps must be finite and not negative.")
-    return np.rint(np.minimum(maps / np.float32(scale_max), 1) * 255).astype(np.uint8)
+    return np.rint(np.sqrt(np.minimum(maps / np.float32(top), 1)) * 255).astype(np.uint8)
 
 
 def media_hw(media: bytes) -> tuple[int, int] | None:
@@ -116,7 +115,7 @@ def media_hw(media: bytes) -> tuple[int, int] | None:
 def pack(
     media: bytes,
     mime: str,
-    maps: UInt8[np.ndarray, "time tokens rows cols"] | Float32[np.ndarray, "time tokens rows cols"] | None,
+    maps: Float32[np.ndarray, "time tokens rows cols"] | None,
     timestamps_s: Float[np.ndarray, " time"] | Sequence[float],
     *,
     scale_max: float,
@@ -136,9 +135,11 @@ def pack(
     kind = mime.partition("/")[0]
     if kind not in MEDIA_KINDS:
         raise ValueError(f'The player shows video/... and image/..., not "{mime}".')
-    levels = np.zeros((0, 0, 1, 1), np.uint8) if maps is None else maps
-    if levels.dtype != np.uint8:
-        levels = quantize(levels, scale_max)
+    if not (scale_max > 0 and math.isfinite(scale_max)):
+        raise ValueError(f"scale_max must be a positive number, not {scale_max}.")
+    weights = np.zeros((0, 0, 1, 1), np.float32) if maps is None else maps
+    top = float(weights.max(initial=0.0)) or 1.0
+    levels = quantize(weights, top)
     times = np.asarray(timestamps_s, np.float64)
     ids = list(range(levels.shape[1]) if token_ids is None else token_ids)
     _check(levels, times, ids, box)
@@ -146,11 +147,12 @@ def pack(
     hw = media_hw(media) if frame_hw is None else frame_hw
     sections = {
         "media": media,
-        "maps": np.ascontiguousarray(levels).tobytes(),
+        "maps": levels.tobytes(),
         "timestamps_s": times.astype("<f8").tobytes(),
         "heat": HEAT_LUT.tobytes(),
     }
     body, places = _lay_out(sections)
+    meta = {"shape": levels.shape, "top": top, "scale_max": scale_max, "unit": unit, "percent": is_share(unit)}
     header: dict[str, Any] = {
         "key": options.key,
         "media": {
@@ -160,9 +162,7 @@ def pack(
             "height": hw[0] if hw else None,
             "width": hw[1] if hw else None,
         },
-        "maps": None
-        if not levels.size
-        else {"shape": list(levels.shape), "scale_max": scale_max, "unit": unit, "percent": is_share(unit)},
+        "maps": meta if levels.size else None,
         "tokens": [{"id": i, "number": token_number(i), "color": hex_color(token_color(i))} for i in ids],
         "box": list(box),
         "start_s": start_s,

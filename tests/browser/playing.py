@@ -18,9 +18,13 @@ TIMES = np.arange(0, FRAMES, 2) / RATE
 TOKENS = 6
 MAPS = clip_maps(TIMES, TOKENS)
 SCALE = clip_scale(MAPS)
-LEVELS = quantize(MAPS, SCALE)
-"""What the player of the test clip holds."""
 OpenPlayer = Callable[..., Page]
+
+
+def received(maps: np.ndarray) -> np.ndarray:
+    """The weights as the browser has them, after eight bits."""
+    top = float(maps.max())
+    return ((quantize(maps, top) / 255.0) ** 2 * top).astype(np.float32)
 
 
 def player_payload(maps: np.ndarray | None = MAPS, *, clip: Clip | None = None, **changes: Any) -> bytes:
@@ -98,11 +102,9 @@ def weights(page: Page) -> list[str]:
 
 def expected_weights(step: int, place: tuple[int, int] | None, tokens: int = TOKENS) -> list[str]:
     """What the tokens must show, from the packed maps: the weight at a cell, or the largest of the frame."""
-    maps = clip_maps(TIMES, tokens)
-    scale = clip_scale(maps)
-    levels = quantize(maps, scale)[step]
-    shown = levels.max(axis=(1, 2)) if place is None else levels[:, place[0], place[1]]
-    return [format_weight(level / 255 * scale, UNIT_SHARE) for level in shown.tolist()]
+    held = received(clip_maps(TIMES, tokens))[step]
+    shown = held.max(axis=(1, 2)) if place is None else held[:, place[0], place[1]]
+    return [format_weight(weight, UNIT_SHARE) for weight in shown.tolist()]
 
 
 def point(

@@ -7,9 +7,7 @@ from playwright.sync_api import expect
 from app.player.payload import PlayerState
 from tests.browser.clips import COLS, ROWS, clip_maps, picture, synthetic_clip
 from tests.browser.playing import (
-    LEVELS,
     MAPS,
-    SCALE,
     TIMES,
     OpenPlayer,
     current_time,
@@ -19,6 +17,7 @@ from tests.browser.playing import (
     player_payload,
     point,
     press,
+    received,
     seek,
     shown_frame,
     shown_map,
@@ -131,8 +130,8 @@ def test_pointing_reads_the_packed_weights(open_player: OpenPlayer):
         page.mouse.move(*point(page, row, col))
         assert weights(page) == expected_weights(7, (row, col))
         expect(page.locator(".where")).to_have_text(f"Weight at row {row + 1}, column {col + 1}")
-    strongest = int(LEVELS[7][:, 8, 15].argmax())
-    text = f"Token {strongest + 1} · {format_weight(LEVELS[7][strongest, 8, 15] / 255 * SCALE, UNIT_SHARE)}"
+    strongest = int(MAPS[7][:, 8, 15].argmax())
+    text = f"Token {strongest + 1} · {expected_weights(7, (8, 15))[strongest]}"
     expect(page.locator(".readout")).to_have_text(text)
 
 
@@ -294,11 +293,11 @@ def test_python_is_not_told_unless_it_asked(open_player: OpenPlayer):
 
 
 def test_a_still_has_no_transport(open_player: OpenPlayer):
-    page = open_player(player_payload(MAPS[7:8], clip=picture(), scale_max=SCALE))
+    page = open_player(player_payload(MAPS[7:8], clip=picture()))
     expect(page.locator(".transport")).to_be_hidden()
     expect(page.locator("img")).to_be_visible()
     page.mouse.move(*point(page, 4, 4))
-    assert weights(page) == expected_weights(7, (4, 4))
+    assert weights(page) == [format_weight(w, UNIT_SHARE) for w in received(MAPS[7:8])[0, :, 4, 4].tolist()]
     press(page, " ", "ArrowRight", "End", "l")
     expect(page.get_by_role("button", name="Full screen")).to_be_visible()
 

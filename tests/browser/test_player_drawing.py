@@ -10,10 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from app.player.payload import quantize
 from tests.browser.clips import COLS, HEIGHT, ROWS, WIDTH, picture
 from tests.browser.playing import (
-    LEVELS,
     MAPS,
     SCALE,
     TIMES,
@@ -24,6 +22,7 @@ from tests.browser.playing import (
     player_payload,
     point,
     press,
+    received,
     seek,
 )
 from tokenlearner import render
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.browser
 
 VIEW_KEYS = "oswgb"
 STEP = 14
-WEIGHTS = (LEVELS[STEP] / 255 * SCALE).astype(np.float32)
+WEIGHTS = received(MAPS)[STEP]
 
 
 def drawn(page: Page) -> np.ndarray:
@@ -55,7 +54,7 @@ def centres(image: np.ndarray) -> np.ndarray:
 def without_tags(values: np.ndarray) -> np.ndarray:
     """Cells that carry no number: those where no token has its largest weight."""
     free = np.ones((ROWS, COLS), bool)
-    free.reshape(-1)[[int(level.argmax()) for level in LEVELS[STEP]]] = False
+    free.reshape(-1)[[int(weights.argmax()) for weights in WEIGHTS]] = False
     return values[free]
 
 
@@ -195,22 +194,32 @@ def test_opacity_and_hiding(page_at_step: Page):
 
 
 @pytest.mark.parametrize(
-    ("mode", "top_levels"),
+    ("mode", "top", "words"),
     [
-        ("clip", np.full(TOKENS, 255.0)),
-        ("robust", np.full(TOKENS, float(np.quantile(LEVELS, 0.99, method="inverted_cdf")))),
-        ("token", LEVELS.max(axis=(0, 2, 3)).astype(float)),
+        ("fixed", SCALE, "one scale for the whole clip, its top 1 % drawn alike"),
+        ("largest", float(MAPS.max()), "up to the largest weight of the whole clip"),
+        ("token", float(MAPS[:, 4].max()), "each token drawn to its own largest weight"),
     ],
 )
-def test_each_scale_is_drawn_and_printed(page_at_step: Page, mode: str, top_levels: np.ndarray):
+def test_each_scale_is_drawn_and_printed(page_at_step: Page, mode: str, top: float, words: str):
     page_at_step.get_by_role("combobox", name="Scale").select_option(mode)
     press(page_at_step, "o", "5")
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    top = top_levels[4] / 255 * SCALE
     expected = render.overlay_heat(black, WEIGHTS[4], top, opacity=0.7, method="nearest")
     np.testing.assert_allclose(centres(drawn(page_at_step)), centres(expected), atol=2.5)
     printed = format_weight(top, UNIT_SHARE)
-    expect(page_at_step.locator(".ramp .high")).to_have_text(f"≥ {printed}" if mode == "robust" else printed)
+    expect(page_at_step.locator(".ramp .high")).to_have_text(f"≥ {printed}" if mode == "fixed" else printed)
+    expect(page_at_step.locator(".unit")).to_have_text(f"{UNIT_SHARE} · {words}")
+
+
+def test_a_change_of_frame_never_changes_the_scale(page_at_step: Page):
+    press(page_at_step, "3")
+    legend = page_at_step.locator(".legend").inner_text()
+    seek(page_at_step, float(TIMES[3]) + 0.002)
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_heat(black, received(MAPS)[3, 2], SCALE, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(centres(drawn(page_at_step)), centres(expected), atol=2.5)
+    assert page_at_step.locator(".legend").inner_text() == legend
 
 
 def test_the_legend_names_the_unit(open_player: OpenPlayer):
@@ -221,7 +230,7 @@ def test_the_legend_names_the_unit(open_player: OpenPlayer):
         "aria-label", f"One token: token 1. Scale 0 to 1.0, {UNIT_SIGMOID}."
     )
     expect(page.locator(".chip span").first).to_have_text(
-        format_weight(quantize(MAPS, 1.0)[0, 0].max() / 255, UNIT_SIGMOID)
+        format_weight(float(received(MAPS)[0, 0].max()), UNIT_SIGMOID)
     )
 
 
@@ -304,8 +313,9 @@ def test_full_screen_by_key(open_player: OpenPlayer):
 
 
 def test_a_still_is_drawn_at_its_only_step(open_player: OpenPlayer):
-    page = open_player(player_payload(MAPS[STEP : STEP + 1], clip=picture(), scale_max=SCALE))
+    still = MAPS[STEP : STEP + 1]
+    page = open_player(player_payload(still, clip=picture(), scale_max=SCALE))
     press(page, "n", "3")
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    expected = render.overlay_heat(black, WEIGHTS[2], SCALE, opacity=0.7, method="nearest")
+    expected = render.overlay_heat(black, received(still)[0, 2], SCALE, opacity=0.7, method="nearest")
     np.testing.assert_allclose(centres(drawn(page)), centres(expected), atol=2.5)

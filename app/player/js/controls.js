@@ -130,8 +130,8 @@ export class Controls {
     this.find(".ramp .low").textContent = owners ? String(tokens[0].number) : "0";
     this.find(".ramp .high").textContent = owners ? String(tokens.at(-1).number) : this.topText();
     const scales = {
-      clip: player.isStill ? "one scale for all tokens" : "one scale for the whole clip",
-      robust: "robust scale: the largest 1 % of the weights are drawn as the top",
+      fixed: `one scale for ${player.isStill ? "all tokens" : "the whole clip"}${this.cutText()}`,
+      largest: `up to the largest weight of ${player.isStill ? "all tokens" : "the whole clip"}`,
       token: "each token drawn to its own largest weight",
     };
     const drawn = {
@@ -152,13 +152,19 @@ export class Controls {
     return drawnKind === "some" ? "linear-gradient(to right, transparent, var(--text))" : heatGradient(heat);
   }
 
+  /** What the fixed scale leaves out, if anything. */
+  cutText() {
+    const share = this.player.maps.shareAbove();
+    return share > 0 ? `, its top ${(share * 100).toPrecision(1)} % drawn alike` : "";
+  }
+
   /** Text at the right end of the legend. */
   topText() {
     const { maps, state, drawnKind, selection, header } = this.player;
-    const print = (level) => formatWeight((maps.scaleMax * level) / 255, header.maps.percent);
-    if (state.scale === "clip") return print(255);
-    if (state.scale === "robust") return `≥ ${print(maps.robustTop())}`;
-    return drawnKind === "one" ? print(maps.tokenTop(selection.index)) : "own top";
+    if (state.scale === "token" && drawnKind !== "one") return "own top";
+    const top = maps.top(state.scale, selection.index);
+    const cut = state.scale === "fixed" && maps.shareAbove() > 0;
+    return `${cut ? "≥ " : ""}${formatWeight(top * maps.unitTop, header.maps.percent)}`;
   }
 
   describe() {
@@ -167,9 +173,9 @@ export class Controls {
     const { view, base } = player.state;
     const kind = view === "beside" ? `${VIEW_NAMES.beside}, ${VIEW_NAMES[base].toLowerCase()}` : VIEW_NAMES[view];
     const token = player.drawnKind === "one" ? `: token ${player.header.tokens[player.selection.index].number}` : "";
-    const { unit, percent } = player.header.maps;
-    const scale = `Scale 0 to ${formatWeight(player.maps.scaleMax, percent)}, ${unit}`;
-    return `${kind}${token}. ${scale}.${player.isPartial ? " Part of the frame was not seen by the model." : ""}`;
+    const { unit } = player.header.maps;
+    const top = player.drawnKind === "owner" ? "" : ` Scale 0 to ${this.topText()}, ${unit}.`;
+    return `${kind}${token}.${top}${player.isPartial ? " Part of the frame was not seen by the model." : ""}`;
   }
 
   /** Playing or paused, and how long the clip is. */
@@ -209,7 +215,7 @@ export class Controls {
       let weight = null;
       if (step >= 0) weight = place ? maps.weight(step, index, cell) : maps.peak(step, index);
       value.textContent = weight === null ? "–" : formatWeight(weight, header.maps.percent);
-      const share = weight === null ? 0 : (weight * 255) / (maps.scaleMax * player.tops[index]);
+      const share = weight === null ? 0 : weight / (maps.unitTop * player.tops[index]);
       fill.style.transform = `scaleX(${Math.min(share, 1).toFixed(3)})`;
     });
     this.find(".where").textContent = place

@@ -22,7 +22,7 @@ const TABLE = [
   { show: "A", does: "choose all tokens, or none", keys: ["a"], maps: true, act: (p) => p.chooseAll(!p.selection.hasAll) },
   { show: "− +", does: "opacity", keys: ["-", "+", "="], maps: true, act: (p, key) => p.changeOpacity(key === "-" ? -0.05 : 0.05) },
   { show: "N", does: "smooth, or patches as they are", keys: ["n"], maps: true, act: (p) => p.set({ smooth: !p.state.smooth }) },
-  { show: "M", does: "scale: whole clip, robust, each token", keys: ["m"], maps: true, act: (p) => p.nextScale() },
+  { show: "M", does: "scale: fixed, to the largest, each token", keys: ["m"], maps: true, act: (p) => p.nextScale() },
   { show: "H", does: "hide or show the maps", keys: ["h"], maps: true, act: (p) => p.set({ hidden: !p.state.hidden }) },
   { show: "D, Shift+D", does: "move the divider right, left", keys: ["d", "D"], maps: true, act: (p, key) => p.moveDivider(key === "d" ? 0.05 : -0.05) },
   { show: "P", does: "point with the arrow keys", keys: ["p"], maps: true, act: (p) => p.point() },

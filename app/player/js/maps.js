@@ -1,23 +1,27 @@
-// The token maps of a clip: uint8 in one scale, [time, tokens, rows, cols]. No drawing here.
+// The token maps of a clip, [time, tokens, rows, cols]. They come as uint8 levels of their square root (payload.py);
+// here a weight is a share of the clip's largest, 0..1, unless it is said to be in the maps' own unit. No drawing.
 
 /** Containers round times to their own tick: a map may be this much later than the frame it belongs to. */
 const MOST_SLACK_S = 0.005;
-const ROBUST_SHARE = 0.99;
+
+/** Weight that each level stands for. */
+const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 2);
 
 export class TokenMaps {
   /**
-   * @param {Uint8Array} data - Weights as 0..255, where 255 is `scaleMax`.
-   * @param {{shape: number[], scale_max: number}} meta
+   * @param {Uint8Array} data - Levels.
+   * @param {{shape: number[], top: number, scale_max: number}} meta - The largest weight and the fixed scale.
    * @param {Float64Array} timestamps - Presentation time of each step in seconds, ascending.
    */
   constructor(data, meta, timestamps) {
     [this.time, this.tokens, this.rows, this.cols] = meta.shape;
     this.data = data;
     this.timestamps = timestamps;
-    this.scaleMax = meta.scale_max;
+    this.unitTop = meta.top;
+    this.fixedTop = meta.scale_max / meta.top;
     this.cells = this.rows * this.cols;
     this.maxima = null;
-    this.robust = null;
+    this.above = null;
     let gap = 4 * MOST_SLACK_S;
     for (let i = 1; i < this.time; i++) gap = Math.min(gap, timestamps[i] - timestamps[i - 1]);
     this.slack = gap / 4;
@@ -36,7 +40,7 @@ export class TokenMaps {
     return low - 1;
   }
 
-  /** Map of one token at one step, without copying. */
+  /** Levels of one token at one step, without copying. */
   plane(step, token) {
     const start = (step * this.tokens + token) * this.cells;
     return this.data.subarray(start, start + this.cells);
@@ -44,12 +48,12 @@ export class TokenMaps {
 
   /** Weight of a token at a cell, in the maps' own unit. */
   weight(step, token, cell) {
-    return (this.plane(step, token)[cell] * this.scaleMax) / 255;
+    return WEIGHTS[this.plane(step, token)[cell]] * this.unitTop;
   }
 
   /** Largest weight of a token within one step, in the maps' own unit. */
   peak(step, token) {
-    return (maximum(this.plane(step, token)) * this.scaleMax) / 255;
+    return WEIGHTS[maximum(this.plane(step, token))] * this.unitTop;
   }
 
   /** Cell that holds a token's largest weight at one step. */
@@ -60,33 +64,37 @@ export class TokenMaps {
     return best;
   }
 
-  /** Level (0..255] of a token's largest weight in the whole clip. */
+  /** Weight drawn at full strength for a token, in a scale mode: "fixed", "largest" or "token". */
+  top(mode, token) {
+    if (mode === "fixed") return this.fixedTop;
+    return mode === "token" ? this.tokenTop(token) : 1;
+  }
+
+  /** A token's largest weight in the whole clip. */
   tokenTop(token) {
     this.maxima ??= Array.from({ length: this.tokens }, (_, k) => {
-      let top = 0;
+      let top = 1;
       for (let step = 0; step < this.time; step++) top = Math.max(top, maximum(this.plane(step, k)));
-      return Math.max(top, 1);
+      return WEIGHTS[top];
     });
     return this.maxima[token];
   }
 
-  /** Level (0..255] below which 99 % of the clip's weights lie. */
-  robustTop() {
-    if (this.robust === null) {
-      const histogram = new Uint32Array(256);
-      for (const level of this.data) histogram[level]++;
-      let level = 0;
-      for (let seen = histogram[0]; seen < ROBUST_SHARE * this.data.length && level < 255; ) seen += histogram[++level];
-      this.robust = Math.max(level, 1);
+  /** Share of the clip's weights that lie above the fixed scale and are drawn like its top. */
+  shareAbove() {
+    if (this.above === null) {
+      const edge = Math.round(255 * Math.sqrt(Math.min(this.fixedTop, 1)));
+      let count = 0;
+      for (const level of this.data) if (level > edge) count++;
+      this.above = count / this.data.length;
     }
-    return this.robust;
+    return this.above;
   }
+}
 
-  /** Level drawn at full strength for a token under a scale mode. */
-  top(mode, token) {
-    if (mode === "token") return this.tokenTop(token);
-    return mode === "robust" ? this.robustTop() : 255;
-  }
+/** Writes the weights of `plane` (levels) into `out`. */
+export function decode(plane, out) {
+  for (let i = 0; i < plane.length; i++) out[i] = WEIGHTS[plane[i]];
 }
 
 function maximum(plane) {
@@ -109,7 +117,7 @@ export class Upsampler {
     this.line = new Float32Array(cols);
   }
 
-  /** Writes the upsampled `plane` (uint8 levels) into `out` (Float32Array of rows * cols). */
+  /** Writes the upsampled weights of `plane` (levels) into `out` (Float32Array of rows * cols). */
   apply(plane, out) {
     const { line, sourceCols, horizontal, vertical } = this;
     let o = 0;
@@ -118,7 +126,8 @@ export class Upsampler {
       const below = vertical.high[y] * sourceCols;
       const down = vertical.share[y];
       for (let x = 0; x < sourceCols; x++) {
-        line[x] = plane[above + x] + (plane[below + x] - plane[above + x]) * down;
+        const upper = WEIGHTS[plane[above + x]];
+        line[x] = upper + (WEIGHTS[plane[below + x]] - upper) * down;
       }
       for (let x = 0; x < this.cols; x++) {
         const left = line[horizontal.low[x]];

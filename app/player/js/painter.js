@@ -1,6 +1,6 @@
 // From token maps to small pictures, one sample a patch (or a few, when smooth); the browser scales them up.
 // The same formulas as tokenlearner/render.py: heat, blend by the largest weight, owner.
-import { Upsampler, oddFactor } from "./maps.js";
+import { Upsampler, decode, oddFactor } from "./maps.js";
 
 const SMOOTH_SAMPLES = 96;
 const TILE_SAMPLES = 48;
@@ -38,10 +38,10 @@ export class Painter {
     this.colors = colors;
     this.plates = new Map();
     this.samplers = new Map();
-    this.levels = [];
+    this.weights = [];
   }
 
-  /** One token as heat, opaque; `top` is the level drawn as the hottest. Fewer samples do for a small tile. */
+  /** One token as heat, opaque; `top` is the weight drawn as the hottest. Fewer samples do for a small tile. */
   paintHeat(step, token, top, smooth, isTile = false) {
     const goal = isTile ? TILE_SAMPLES : SMOOTH_SAMPLES;
     const { rows, cols } = this.sampled(smooth, goal);
@@ -51,10 +51,10 @@ export class Painter {
     if (plate.content === content) return plate.canvas;
     plate.content = content;
     this.sample(step, [token], smooth, goal);
-    const levels = this.levels[token];
+    const weights = this.weights[token];
     const { pixels } = plate;
-    for (let i = 0, p = 0; i < levels.length; i++, p += 4) {
-      const at = 3 * Math.min(Math.round((levels[i] * 255) / top), 255);
+    for (let i = 0, p = 0; i < weights.length; i++, p += 4) {
+      const at = 3 * Math.min(Math.round((weights[i] * 255) / top), 255);
       pixels[p] = this.heat[at];
       pixels[p + 1] = this.heat[at + 1];
       pixels[p + 2] = this.heat[at + 2];
@@ -76,7 +76,7 @@ export class Painter {
       let sum = 0;
       let largest = 0;
       for (let n = 0; n < tokens.length; n++) {
-        const strength = Math.min(this.levels[tokens[n]][i] / tops[n], 1);
+        const strength = Math.min(this.weights[tokens[n]][i] / tops[n], 1);
         const color = this.colors[tokens[n]];
         const square = strength * strength;
         red += square * color[0];
@@ -107,12 +107,12 @@ export class Painter {
     const plate = this.plate("owner", rows, cols);
     const { pixels } = plate;
     const owner = new Uint8Array(rows * cols);
-    const best = all.map(() => ({ level: -1, cell: 0 }));
+    const best = all.map(() => ({ weight: -1, cell: 0 }));
     for (let i = 0, p = 0; i < owner.length; i++, p += 4) {
       let token = 0;
-      for (let k = 1; k < all.length; k++) if (this.levels[k][i] > this.levels[token][i]) token = k;
+      for (let k = 1; k < all.length; k++) if (this.weights[k][i] > this.weights[token][i]) token = k;
       owner[i] = token;
-      if (this.levels[token][i] > best[token].level) best[token] = { level: this.levels[token][i], cell: i };
+      if (this.weights[token][i] > best[token].weight) best[token] = { weight: this.weights[token][i], cell: i };
       const color = this.colors[token];
       pixels[p] = color[0];
       pixels[p + 1] = color[1];
@@ -120,13 +120,13 @@ export class Painter {
       pixels[p + 3] = chosen.has(token) ? 255 * OWNER_FILL : 0;
     }
     const spots = all
-      .filter((k) => best[k].level >= 0)
+      .filter((k) => best[k].weight >= 0)
       .map((k) => ({
         token: k,
         x: ((best[k].cell % cols) + 0.5) / cols,
         y: (Math.floor(best[k].cell / cols) + 0.5) / rows,
       }));
-    const path = smooth ? contours(owner, this.levels, rows, cols) : cellBorders(owner, rows, cols);
+    const path = smooth ? contours(owner, this.weights, rows, cols) : cellBorders(owner, rows, cols);
     const edges = new Path2D();
     edges.addPath(path, new DOMMatrix([1 / cols, 0, 0, 1 / rows, 0, 0]));
     return { canvas: plate.flush(), edges, spots };
@@ -152,19 +152,15 @@ export class Painter {
     return this.samplers.get(goal);
   }
 
-  /** Fills `this.levels[token]` (0..255) for the tokens at one step. */
+  /** Fills `this.weights[token]` for the tokens at one step. */
   sample(step, tokens, smooth, goal) {
+    const sampler = smooth ? this.sampler(goal) : null;
+    const size = sampler ? sampler.rows * sampler.cols : this.maps.cells;
     for (const token of tokens) {
       const plane = this.maps.plane(step, token);
-      if (!smooth) {
-        this.levels[token] = plane;
-        continue;
-      }
-      const sampler = this.sampler(goal);
-      const size = sampler.rows * sampler.cols;
-      let out = this.levels[token];
-      if (!(out instanceof Float32Array) || out.length !== size) out = this.levels[token] = new Float32Array(size);
-      sampler.apply(plane, out);
+      if (this.weights[token]?.length !== size) this.weights[token] = new Float32Array(size);
+      if (sampler) sampler.apply(plane, this.weights[token]);
+      else decode(plane, this.weights[token]);
     }
   }
 }
@@ -189,7 +185,7 @@ function cellBorders(owner, rows, cols) {
 }
 
 /** Borders between samples of different owners, crossing where the two weights are equal (marching squares). */
-function contours(owner, levels, rows, cols) {
+function contours(owner, weights, rows, cols) {
   const path = new Path2D();
   const px = (x) => (x === 0 ? 0 : x === cols - 1 ? cols : x + 0.5);
   const py = (y) => (y === 0 ? 0 : y === rows - 1 ? rows : y + 0.5);
@@ -198,8 +194,8 @@ function contours(owner, levels, rows, cols) {
     const j = y1 * cols + x1;
     const [a, b] = [owner[i], owner[j]];
     if (a === b) return;
-    const before = levels[a][i] - levels[b][i];
-    const after = levels[b][j] - levels[a][j];
+    const before = weights[a][i] - weights[b][i];
+    const after = weights[b][j] - weights[a][j];
     const share = before + after > 0 ? before / (before + after) : 0.5;
     out.push([px(x0) + (px(x1) - px(x0)) * share, py(y0) + (py(y1) - py(y0)) * share]);
   };

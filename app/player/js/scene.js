@@ -33,7 +33,7 @@ export class Scene {
 
   /**
    * @param {object} shot - state, tiles, painter (null without maps), step (-1 before the first map), media (element
-   *   that holds the frame, or null), box, colors, names, probe and pin (cells or null), tops (level per token).
+   *   that holds the frame, or null), box, colors, names, probe and pin (cells or null), tops (weight per token).
    */
   draw(shot) {
     const { context, size, pixelRatio } = this;

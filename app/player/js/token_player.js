@@ -12,9 +12,9 @@ import { recall, remember, restore } from "./memory.js";
 import { listenToPointer, placeAt } from "./pointer.js";
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
-const SCALES = ["clip", "robust", "token"];
+const SCALES = ["fixed", "largest", "token"];
 const READING_MS = 90;
-const DEFAULTS = { view: "one", base: "one", opacity: 0.7, smooth: true, scale: "clip", hidden: false, divider: 0.5 };
+const DEFAULTS = { view: "one", base: "one", opacity: 0.7, smooth: true, scale: "fixed", hidden: false, divider: 0.5 };
 
 export class TokenPlayer {
   /** @param {HTMLElement} root - The `.player` element of player.html. */
