@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from typing import Final
 
@@ -37,6 +38,7 @@ class Server:
     """
 
     def __init__(self, grace_s: float = DEFAULT_GRACE_S) -> None:
+        _leave_one_core()
         self.results = Results(on_drop=self._forget)
         self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self.results.release)
         self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
@@ -193,3 +195,11 @@ def compute_devices() -> dict[str, ComputeDevice]:
     if torch.backends.mps.is_available():
         names.append("mps")
     return {name: pick_device(name) for name in (*names, "cpu")}
+
+
+def _leave_one_core() -> None:
+    """Keep torch off one core, which decodes, encodes and answers browsers.
+
+    Its threads spin while they wait for one another, so that on a busy machine all of them are slower than one fewer.
+    """
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))
