@@ -92,7 +92,7 @@ def test_the_header_tells_what_the_player_prints():
     assert header["caption"] == '<b>"UNTRAINED" – weights</b>'
     assert (header["box"], header["start_s"], header["height"]) == ([0.1, 0.0, 0.8, 1.0], 2.5, 420)
     assert (header["key"], header["autoplay"], header["report"]) == ("k", True, True)
-    assert header["start"] == {"time_s": 3.0, "view": "one", "tokens": [], "pin": None}
+    assert header["start"] == {"time_s": 3.0, "view": "some", "tokens": [], "pin": None}
 
 
 def test_sections_are_aligned():

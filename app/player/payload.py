@@ -47,7 +47,7 @@ class PlayerState:
     """
 
     time_s: float = 0.0
-    view: str = "one"
+    view: str = "some"
     tokens: tuple[int, ...] = ()
     pin: tuple[float, float] | None = None
 

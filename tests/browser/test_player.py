@@ -207,7 +207,7 @@ def test_a_choice_of_tokens_survives_other_maps(open_player: OpenPlayer):
 
 def test_a_token_that_is_gone_gives_way_to_the_first(open_player: OpenPlayer):
     page = open_player(player_payload())
-    press(page, "6")
+    press(page, "o", "6")
     update(page, player_payload(clip_maps(TIMES, 2), token_ids=(3, 2)))
     assert lit_tokens(page) == ["4"]
 

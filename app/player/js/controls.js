@@ -155,7 +155,7 @@ export class Controls {
   /** What the fixed scale leaves out, if anything. */
   cutText() {
     const share = this.player.maps.shareAbove();
-    return share > 0 ? `, its top ${(share * 100).toPrecision(1)} % drawn alike` : "";
+    return share > 0 ? `, its top ${(share * 100).toPrecision(1)}\u00a0% drawn alike` : "";
   }
 
   /** Text at the right end of the legend. */

@@ -14,7 +14,7 @@ import { listenToPointer, placeAt } from "./pointer.js";
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const SCALES = ["fixed", "largest", "token"];
 const READING_MS = 90;
-const DEFAULTS = { view: "one", base: "one", opacity: 0.7, smooth: true, scale: "fixed", hidden: false, divider: 0.5 };
+const DEFAULTS = { view: "some", base: "some", opacity: 0.7, smooth: true, scale: "fixed", hidden: false, divider: 0.5 };
 
 export class TokenPlayer {
   /** @param {HTMLElement} root - The `.player` element of player.html. */
