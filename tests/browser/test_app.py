@@ -105,7 +105,7 @@ def test_an_uploaded_clip_is_analysed_and_its_maps_move(page, clip):
 
 
 def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
-    before, time = numbers(page), page.locator(".time").text_content()
+    before, time = numbers(page), page.locator("output.time").text_content()
     weights = page.locator(".chip span").all_text_contents()
     move(page, "Tokens", "ArrowLeft", 5)
     expect(page.locator(".chip")).to_have_count(3)
@@ -114,7 +114,7 @@ def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
     assert (
         page.locator(".chip span").all_text_contents() == weights[:3]
     )  # tokens are nested: the first stay as they are
-    assert page.locator(".time").text_content() == time
+    assert page.locator("output.time").text_content() == time
 
 
 def test_the_place_slider_runs_the_network_at_another_place(page):

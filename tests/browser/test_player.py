@@ -87,7 +87,7 @@ def test_scrubbing_goes_where_the_hand_is(open_player: OpenPlayer):
     page.get_by_role("slider", name="Time", exact=True).fill("2.07")
     page.wait_for_function("() => Math.abs(player_video.currentTime - 2.07) < 0.001")
     expect(page.locator(".step")).to_have_text(f"map 21 of {len(TIMES)}")
-    expect(page.locator(".time")).to_have_text("2.07 / 3.00 s")
+    expect(page.locator("output.time")).to_have_text("2.07 / 3.00 s")
 
 
 def test_speed_loop_and_skipping_by_key(open_player: OpenPlayer):
@@ -261,7 +261,7 @@ def test_a_part_of_a_source_keeps_the_clock_of_the_source(open_player: OpenPlaye
     page = open_player(player_payload(clip=clip._replace(timestamps_s=TIMES + 61.0), start_s=61.0))
     seek(page, 1.27)
     assert shown_map(page) == 12
-    expect(page.locator(".time")).to_have_text("1:02.27 / 1:04.00 s")
+    expect(page.locator("output.time")).to_have_text("1:02.27 / 1:04.00 s")
     press(page, "ArrowRight")
     page.wait_for_function("() => Math.abs(player_video.currentTime - 1.3) < 0.006")
 
