@@ -53,7 +53,9 @@ def centres(image: np.ndarray) -> np.ndarray:
 
 def without_tags(values: np.ndarray) -> np.ndarray:
     """Cells that carry no number: those where no token has its largest weight."""
-    return values[(WEIGHTS < WEIGHTS.max(axis=(1, 2), keepdims=True)).all(axis=0)]
+    free = np.ones((ROWS, COLS), bool)
+    free.reshape(-1)[[int(weights.argmax()) for weights in WEIGHTS]] = False
+    return values[free]
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ def test_each_scale_is_drawn_and_printed(page_at_step: Page, mode: str, top: flo
     press(page_at_step, "o", "5")
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     expected = render.overlay_heat(black, WEIGHTS[4], top, opacity=0.7, method="nearest")
-    np.testing.assert_allclose(centres(drawn(page_at_step)), centres(expected), atol=4)
+    np.testing.assert_allclose(centres(drawn(page_at_step)), centres(expected), atol=2.5)
     printed = format_weight(top, UNIT_SHARE)
     expect(page_at_step.locator(".ramp .high")).to_have_text(f"≥ {printed}" if mode == "fixed" else printed)
     expect(page_at_step.locator(".unit")).to_have_text(f"{UNIT_SHARE} · {words}")

@@ -1,16 +1,16 @@
-// The token maps of a clip, [time, tokens, rows, cols]. They come as uint8 levels of their cube root (payload.py);
-// here a weight is a share of the code's top, 0..1, unless it is said to be in the maps' own unit. No drawing.
+// The token maps of a clip, [time, tokens, rows, cols]. They come as uint8 levels of their square root (payload.py);
+// here a weight is a share of the clip's largest, 0..1, unless it is said to be in the maps' own unit. No drawing.
 
 /** Containers round times to their own tick: a map may be this much later than the frame it belongs to. */
 const MOST_SLACK_S = 0.005;
 
 /** Weight that each level stands for. */
-const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 3);
+const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 2);
 
 export class TokenMaps {
   /**
    * @param {Uint8Array} data - Levels.
-   * @param {{shape: number[], top: number, scale_max: number}} meta - Weight of level 255, and the fixed scale.
+   * @param {{shape: number[], top: number, scale_max: number}} meta - The largest weight and the fixed scale.
    * @param {Float64Array} timestamps - Presentation time of each step in seconds, ascending.
    */
   constructor(data, meta, timestamps) {
@@ -67,8 +67,7 @@ export class TokenMaps {
   /** Weight drawn at full strength for a token, in a scale mode: "fixed", "largest" or "token". */
   top(mode, token) {
     if (mode === "fixed") return this.fixedTop;
-    if (mode === "token") return this.tokenTop(token);
-    return Math.max(...Array.from({ length: this.tokens }, (_, k) => this.tokenTop(k)));
+    return mode === "token" ? this.tokenTop(token) : 1;
   }
 
   /** A token's largest weight in the whole clip. */
@@ -84,7 +83,7 @@ export class TokenMaps {
   /** Share of the clip's weights that lie above the fixed scale and are drawn like its top. */
   shareAbove() {
     if (this.above === null) {
-      const edge = Math.round(255 * Math.cbrt(Math.min(this.fixedTop, 1)));
+      const edge = Math.round(255 * Math.sqrt(Math.min(this.fixedTop, 1)));
       let count = 0;
       for (const level of this.data) if (level > edge) count++;
       this.above = count / this.data.length;
