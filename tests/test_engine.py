@@ -365,6 +365,22 @@ def test_cancel_stops_within_one_batch(engine, clip, monkeypatch):
     assert not [thread for thread in threading.enumerate() if thread.name == "tokenlearner-decode"]
 
 
+def test_cancel_acts_between_the_parts_of_a_batch_that_memory_split(model, clip, monkeypatch):
+    limit_memory(monkeypatch, 1)
+    cancel, passes = threading.Event(), []
+    original = TokenLearnerViT.suffix
+
+    def watched(self, source, **options):
+        passes.append(1)
+        cancel.set()
+        return original(self, source, **options)
+
+    monkeypatch.setattr(TokenLearnerViT, "suffix", watched)
+    with pytest.raises(Cancelled):
+        Engine(model, device=CPU).analyze(clip, AnalysisSettings(batch_size=11), cancel=cancel)
+    assert passes == [1]
+
+
 def test_cancel_stops_a_rerun_too(engine, clip):
     found = engine.analyze(clip, SMALL)
     cancel = threading.Event()
