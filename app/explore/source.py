@@ -60,6 +60,7 @@ def draw(at: Here) -> Wish:
         random = st.toggle(
             "Random weights",
             key="random",
+            on_change=hush,
             help="The same network before it has learned anything, on the same frames. What looks the same with random "
             "weights was not learned.",
         )

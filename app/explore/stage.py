@@ -5,6 +5,7 @@ One fragment: the sliders move all of it, and nothing else on the page.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 import streamlit as st
@@ -35,6 +36,7 @@ def empty() -> None:
 @st.fragment
 def draw(at: Here, shown: Shown) -> None:
     """Draw a result; the sliders choose tokens and place."""
+    notes = st.container()
     left, right = st.columns([2, 1], gap="medium")
     with right.container(key="panels"):
         says, desk, costs = st.container(), st.container(), st.container()
@@ -43,9 +45,10 @@ def draw(at: Here, shown: Shown) -> None:
         loc, num_tokens = sliders.draw(shown.model)
     with desk:
         muted = tokens.mute(num_tokens)
-    found = _found(at, shown, (loc, num_tokens, muted))
+    with notes:
+        found = _found(at, shown, (loc, num_tokens, muted))
     with left:
-        _player(shown, found)
+        _player(shown, found, _trained(at, shown, (loc, num_tokens, muted)))
     with says:
         predictions.draw(found, at.server.known_view(shown, (loc, num_tokens, ())), PLAYER)
     with desk:
@@ -75,15 +78,30 @@ def _found(at: Here, shown: Shown, view: View) -> Analysis:
     return shown.analysis
 
 
-def _player(shown: Shown, found: Analysis) -> None:
+def _trained(at: Here, shown: Shown, view: View) -> Analysis | None:
+    """What the trained network found where its random twin is shown, if that is known."""
+    if not shown.model.random:
+        return None
+    model = dataclasses.replace(shown.model, random=False)
+    request = dataclasses.replace(shown.request, model=model.key)
+    trained = at.server.results.get(request, at.visit.id)
+    return (at.server.known_view(trained, view) or trained.analysis) if trained is not None else None
+
+
+def _player(shown: Shown, found: Analysis, trained: Analysis | None) -> None:
     media, clip = found.media, shown.clip
-    st.caption(_title(found))
+    words = _title(found)
+    scaled = found.token_maps
+    if trained is not None and trained.token_maps is not None:
+        scaled = trained.token_maps
+        words += " · Drawn at the scale of the trained weights."
+    st.caption(words)
     token_player(
         clip.media,
         clip.mime,
         found.token_maps,
         found.timestamps_s,
-        scale_max=1.0 if found.token_maps is None else render.clip_scale(found.token_maps),
+        scale_max=1.0 if scaled is None else render.clip_scale(scaled),
         unit=found.map_unit,
         key=PLAYER,
         box=found.geometry.box_normalized,

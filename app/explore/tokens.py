@@ -18,7 +18,7 @@ def mute(num_tokens: int) -> tuple[int, ...]:
     if num_tokens < 2:
         st.subheader("Tokens", anchor=False)
         return ()
-    with st.container(horizontal=True, vertical_alignment="bottom", key="mute"):
+    with st.container(horizontal=True, key="mute"):
         st.subheader("Tokens", anchor=False, width="content")
         chosen = st.pills(
             "Leave out",

@@ -7,16 +7,21 @@ from app.explore.page import here, told
 from app.text import plain
 from tokenlearner.errors import TokenLearnerError
 
+# Each part keeps its place on the page, whatever the others show: an element that moves is made anew.
+choice, messages, picture = st.container(), st.container(), st.container()
 try:
     at = here()
-    wish = source.draw(at)
+    with choice:
+        wish = source.draw(at)
     asking.ask(at, wish)
-    for sentence in told():
-        st.error(plain(sentence), icon=":material/error:")
-    asking.status(at, wish)
-    if at.visit.shown is None:
-        stage.empty()
-    else:
-        stage.draw(at, at.visit.shown)
+    with messages:
+        for sentence in told():
+            st.error(plain(sentence), icon=":material/error:")
+        asking.status(at, wish)
+    with picture:
+        if at.visit.shown is None:
+            stage.empty()
+        else:
+            stage.draw(at, at.visit.shown)
 except TokenLearnerError as error:
     st.error(plain(str(error)), icon=":material/error:")

@@ -74,6 +74,11 @@ def tokens_shown(page: Page) -> int:
     return page.locator(".chip").count()
 
 
+def shown_weights(page: Page) -> list[float]:
+    """Percentages on the tokens' buttons."""
+    return [float(text.removesuffix(" %")) for text in page.locator(".chip span").all_text_contents()]
+
+
 def test_the_first_screen_plays_a_sample_with_its_maps(page):
     expect(page.locator(".player")).to_have_attribute("data-playing", "", timeout=SETTLE_MS)
     assert tokens_shown(page) == 8
@@ -106,14 +111,12 @@ def test_an_uploaded_clip_is_analysed_and_its_maps_move(page, clip):
 
 def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
     before, time = numbers(page), page.locator("output.time").text_content()
-    weights = page.locator(".chip span").all_text_contents()
+    weights = shown_weights(page)
     move(page, "Tokens", "ArrowLeft", 5)
     expect(page.locator(".chip")).to_have_count(3)
     expect(figure(page, "GMACs per frame")).not_to_have_text(before[0])
     assert numbers(page)[:2] != before[:2]
-    assert (
-        page.locator(".chip span").all_text_contents() == weights[:3]
-    )  # tokens are nested: the first stay as they are
+    assert shown_weights(page) == pytest.approx(weights[:3], rel=0.1)  # tokens are nested: the first stay as they are
     assert page.locator("output.time").text_content() == time
 
 
@@ -140,6 +143,7 @@ def test_a_broken_file_gives_one_sentence_and_the_earlier_result_stays(page, tmp
     page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile(r"my clip\.mp4 · 160 × 90"))).to_be_visible()
     expect(page.locator(".step")).to_have_text("map 20 of 20")
+    expect(page.locator(".player")).to_have_count(1)
 
 
 def test_an_uploaded_photo_is_shown_without_a_timeline(page, tmp_path):
