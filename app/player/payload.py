@@ -89,17 +89,18 @@ class PlayerOptions:
 def quantize(
     maps: Float32[np.ndarray, "time tokens rows cols"], top: float
 ) -> UInt8[np.ndarray, "time tokens rows cols"]:
-    """Store weights as levels 0..255 of their square root: level `n` stands for `top * (n / 255) ** 2`.
+    """Store weights as levels 0..255 of their cube root: level `n` stands for `top * (n / 255) ** 3`.
 
-    A sharp map has few large weights and many small ones; the square root gives both their digits. The error of a
-    weight `w` in 0..`top` is at most `sqrt(w * top) / 255 + top / 510 ** 2`. Larger weights are cut to `top`.
+    A sharp map has few large weights and many small ones; the cube root keeps the digits of both. With `top` 1 the
+    error of a weight `w` is at most `0.006 * w ** (2 / 3)` (and 1e-8): 0.0008 at 0.05, 0.0002 at 0.007. Larger
+    weights than `top` are cut to it.
 
     Raises:
         ValueError: If a weight is negative or not finite.
     """
     if maps.size and not (np.isfinite(maps).all() and maps.min() >= 0):
         raise ValueError("Token maps must be finite and not negative.")
-    return np.rint(np.sqrt(np.minimum(maps / np.float32(top), 1)) * 255).astype(np.uint8)
+    return np.rint(np.cbrt(np.minimum(maps / np.float32(top), 1)) * 255).astype(np.uint8)
 
 
 def media_hw(media: bytes) -> tuple[int, int] | None:
@@ -138,7 +139,8 @@ def pack(
     if not (scale_max > 0 and math.isfinite(scale_max)):
         raise ValueError(f"scale_max must be a positive number, not {scale_max}.")
     weights = np.zeros((0, 0, 1, 1), np.float32) if maps is None else maps
-    top = float(weights.max(initial=0.0)) or 1.0
+    # One top for shares and sigmoids alike: a weight then reads the same whichever tokens travel with it.
+    top = float(weights.max(initial=1.0))
     levels = quantize(weights, top)
     times = np.asarray(timestamps_s, np.float64)
     ids = list(range(levels.shape[1]) if token_ids is None else token_ids)
@@ -152,7 +154,15 @@ def pack(
         "heat": HEAT_LUT.tobytes(),
     }
     body, places = _lay_out(sections)
-    meta = {"shape": levels.shape, "top": top, "scale_max": scale_max, "unit": unit, "percent": is_share(unit)}
+    meta = {
+        "shape": levels.shape,
+        "top": top,
+        "scale_max": scale_max,
+        "above": float((weights > scale_max).mean()) if levels.size else 0.0,
+        "token_tops": weights.max(axis=(0, 2, 3)).tolist() if levels.size else [],
+        "unit": unit,
+        "percent": is_share(unit),
+    }
     header: dict[str, Any] = {
         "key": options.key,
         "media": {

@@ -154,7 +154,7 @@ export class Controls {
 
   /** What the fixed scale leaves out, if anything. */
   cutText() {
-    const share = this.player.maps.shareAbove();
+    const share = this.player.maps.shareAbove;
     return share > 0 ? `, its top ${(share * 100).toPrecision(1)}\u00a0% drawn alike` : "";
   }
 
@@ -163,7 +163,7 @@ export class Controls {
     const { maps, state, drawnKind, selection, header } = this.player;
     if (state.scale === "token" && drawnKind !== "one") return "own top";
     const top = maps.top(state.scale, selection.index);
-    const cut = state.scale === "fixed" && maps.shareAbove() > 0;
+    const cut = state.scale === "fixed" && maps.shareAbove > 0;
     return `${cut ? "≥ " : ""}${formatWeight(top * maps.unitTop, header.maps.percent)}`;
   }
 

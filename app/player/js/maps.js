@@ -1,16 +1,18 @@
-// The token maps of a clip, [time, tokens, rows, cols]. They come as uint8 levels of their square root (payload.py);
-// here a weight is a share of the clip's largest, 0..1, unless it is said to be in the maps' own unit. No drawing.
+// The token maps of a clip, [time, tokens, rows, cols]. They come as uint8 levels of their cube root (payload.py);
+// here a weight is a share of the code's top, 0..1, unless it is said to be in the maps' own unit. No drawing.
 
 /** Containers round times to their own tick: a map may be this much later than the frame it belongs to. */
 const MOST_SLACK_S = 0.005;
 
 /** Weight that each level stands for. */
-const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 2);
+const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 3);
 
 export class TokenMaps {
   /**
    * @param {Uint8Array} data - Levels.
-   * @param {{shape: number[], top: number, scale_max: number}} meta - The largest weight and the fixed scale.
+   * @param {{shape: number[], top: number, scale_max: number, above: number, token_tops: number[]}} meta - In the
+   *   maps' own unit: the weight of level 255, the fixed scale, and the largest weight of each token in the clip;
+   *   `above` is the share of all weights above the fixed scale.
    * @param {Float64Array} timestamps - Presentation time of each step in seconds, ascending.
    */
   constructor(data, meta, timestamps) {
@@ -20,8 +22,9 @@ export class TokenMaps {
     this.unitTop = meta.top;
     this.fixedTop = meta.scale_max / meta.top;
     this.cells = this.rows * this.cols;
-    this.maxima = null;
-    this.above = null;
+    // A token without any weight is drawn as nothing: any top above zero does.
+    this.tokenTops = meta.token_tops.map((weight) => weight / meta.top || 1);
+    this.shareAbove = meta.above;
     let gap = 4 * MOST_SLACK_S;
     for (let i = 1; i < this.time; i++) gap = Math.min(gap, timestamps[i] - timestamps[i - 1]);
     this.slack = gap / 4;
@@ -67,28 +70,7 @@ export class TokenMaps {
   /** Weight drawn at full strength for a token, in a scale mode: "fixed", "largest" or "token". */
   top(mode, token) {
     if (mode === "fixed") return this.fixedTop;
-    return mode === "token" ? this.tokenTop(token) : 1;
-  }
-
-  /** A token's largest weight in the whole clip. */
-  tokenTop(token) {
-    this.maxima ??= Array.from({ length: this.tokens }, (_, k) => {
-      let top = 1;
-      for (let step = 0; step < this.time; step++) top = Math.max(top, maximum(this.plane(step, k)));
-      return WEIGHTS[top];
-    });
-    return this.maxima[token];
-  }
-
-  /** Share of the clip's weights that lie above the fixed scale and are drawn like its top. */
-  shareAbove() {
-    if (this.above === null) {
-      const edge = Math.round(255 * Math.sqrt(Math.min(this.fixedTop, 1)));
-      let count = 0;
-      for (const level of this.data) if (level > edge) count++;
-      this.above = count / this.data.length;
-    }
-    return this.above;
+    return mode === "token" ? this.tokenTops[token] : Math.max(...this.tokenTops);
   }
 }
 
