@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.playing import pixels
+from tests.browser.playing import pixels, press
 from tests.engine_cases import pictures, write_clip, write_photo
 from tokenlearner.media import VideoWriter
 
@@ -100,13 +100,20 @@ def test_an_uploaded_clip_is_analysed_and_its_maps_move(page, clip):
     upload(page, clip)
     title = page.get_by_text(re.compile(r"my clip\.mp4 · 160 × 90 · .* 20 frames"))
     expect(title).to_be_visible(timeout=LIMIT_MS)
-    page.locator(".player").evaluate("player => player.focus({ preventScroll: true })")
-    page.keyboard.press("Home")
+    press(page, "Home")
     expect(page.locator(".step")).to_have_text("map 1 of 20")
     first = pixels(page)
-    page.keyboard.press("End")
+    press(page, "End")
     expect(page.locator(".step")).to_have_text("map 20 of 20")
     assert pixels(page) != first
+
+
+def test_going_to_the_end_twice_stays_there(page):
+    press(page, "End")
+    expect(page.locator(".step")).to_have_text("map 20 of 20")
+    press(page, "End", "ArrowRight")
+    page.wait_for_timeout(500)
+    expect(page.locator(".step")).to_have_text("map 20 of 20")
 
 
 def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
@@ -165,18 +172,47 @@ def test_a_narrow_window_has_the_clip_then_tokens_then_compute_and_no_horizontal
     page.close()
 
 
-def test_a_long_run_shows_its_progress_and_stops_when_told(serve, browser, tmp_path, tmp_path_factory):
-    address = serve("tests/browser/slow_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(address)
-    page.locator(".player canvas").wait_for(timeout=LIMIT_MS)
-    long = tmp_path / "long.mp4"
-    with VideoWriter(long, (36, 64)) as writer:
+@pytest.fixture(scope="module")
+def slow_app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return serve("tests/browser/slow_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A minute of 64 x 36 pixels, of which 300 frames are analysed: ten batches."""
+    path = tmp_path_factory.mktemp("media") / "long.mp4"
+    with VideoWriter(path, (36, 64)) as writer:
         for index in range(1500):
             writer.write(np.full((36, 64, 3), index % 250, np.uint8), index / 25)
-    upload(page, long)
+    return path
+
+
+def begin_long_run(page: Page, path: Path) -> None:
+    """Upload a clip, agree to what it costs if the page asks, and see it run."""
+    upload(page, path)
+    page.locator(".st-key-progress, .st-key-question").first.wait_for(timeout=LIMIT_MS)
+    if page.locator(".st-key-question").count():
+        page.locator(".st-key-question").get_by_role("button").click()
     expect(page.get_by_text(re.compile(r"long\.mp4: \d+ of 300 frames"))).to_be_visible(timeout=LIMIT_MS)
+
+
+def test_a_long_run_shows_its_progress_and_stops_when_told(slow_app, browser, long_clip):
+    page = open_page(browser, slow_app)
+    begin_long_run(page, long_clip)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("long.mp4: Stopped. The earlier result is still here.")).to_be_visible(timeout=SETTLE_MS)
     expect(page.get_by_text(re.compile("Motorcycle at dusk · "))).to_be_visible()
     page.close()
+
+
+def test_two_visitors_wait_in_line_and_each_get_their_own(slow_app, browser, long_clip, tmp_path):
+    anna, ben = open_page(browser, slow_app), open_page(browser, slow_app)
+    begin_long_run(anna, long_clip)
+    upload(ben, write_photo(tmp_path / "his.png", (50, 70)))
+    expect(ben.get_by_text("his.png: waiting, 1st in line for the device")).to_be_visible(timeout=SETTLE_MS)
+    anna.get_by_role("button", name="Cancel").click()
+    expect(ben.get_by_text(re.compile(r"his\.png · 70 × 50"))).to_be_visible(timeout=LIMIT_MS)
+    expect(anna.get_by_text(re.compile("Motorcycle at dusk · "))).to_be_visible()
+    assert anna.get_by_text(re.compile(r"his\.png")).count() == 0
+    anna.close()
+    ben.close()

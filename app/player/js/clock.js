@@ -1,6 +1,8 @@
 // What time the picture shows. A video tells it by the frame that is on screen, a still has none, and a clip that the
 // browser cannot play keeps a hand-moved time so that its maps stay usable.
 
+const SAME_PLACE_S = 0.001;
+
 export class Clock {
   /**
    * @param {{video: HTMLVideoElement, image: HTMLImageElement}} elements
@@ -124,7 +126,8 @@ export class Clock {
     const target = Math.max(0, this.failed ? time : Math.min(time, this.duration || time));
     if (this.failed) this.show(target);
     else if (this.video.seeking) this.pending = target;
-    else this.video.currentTime = target;
+    // Chromium takes a seek within the last frame for the end of a looping clip, and goes to its start.
+    else if (Math.abs(this.video.currentTime - target) > SAME_PLACE_S) this.video.currentTime = target;
   }
 
   afterSeek() {
