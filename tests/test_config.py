@@ -7,6 +7,7 @@ import pytest
 from tokenlearner.config import (
     ARCH_PATCHES,
     ARCH_SIZES,
+    LabelGroup,
     ModelConfig,
     TokenLearnerConfig,
     named_config,
@@ -46,7 +47,11 @@ UNCHECKED = pytest.mark.usefixtures("unchecked_signatures")
         (CONV, {"stem_dims": (8, 0)}, "stem_dims[1] must be at least 1, not 0."),
         (CONV, {"stem_strides": (4, 1)}, "stem_strides (4, 1) must each be 1 or 2."),
         (CONV, {"stem_strides": (2, 1)}, "stem_strides multiply to 2, but patch_size is (4, 4)."),
-        (CONV, {"num_frames": 6}, 'stem="conv" is for image models; a video model embeds tubelets (stem="patch").'),
+        (
+            IMAGE,
+            {"label_groups": (LabelGroup(name="what", num_classes=4),)},
+            "The label groups hold 4 classes, the model 3.",
+        ),
         (IMAGE, {"tubelet_size": 2}, "tubelet_size belongs to a video model: set num_frames too."),
         (VIDEO, {"num_frames": 0}, "num_frames must be at least 1, not 0."),
         (VIDEO, {"num_frames": 7}, "num_frames 7 is not a multiple of tubelet_size 2."),
@@ -79,7 +84,7 @@ def test_a_model_that_cannot_exist_is_refused(config: ModelConfig, changes: dict
     [
         ({"num_tokens": 0}, "num_tokens must be at least 1, not 0."),
         ({"bottleneck_dim": -1}, "bottleneck_dim must be at least 1, not -1."),
-        ({"version": "2.0"}, 'version must be one of 1.0, 1.1, not "2.0".'),
+        ({"version": "2.0"}, 'version must be one of 1.0, 1.1, average, strided, not "2.0".'),
         ({"pooling": "max"}, 'pooling must be one of sum, mean, not "max".'),
     ],
 )
@@ -88,6 +93,19 @@ def test_a_module_that_cannot_exist_is_refused(options: dict[str, Any], message:
     with pytest.raises(ConfigError) as refused:
         TokenLearnerConfig(**options)
     assert str(refused.value) == message
+
+
+def test_each_question_has_logits_of_its_own() -> None:
+    groups = (LabelGroup(name="object", num_classes=9), LabelGroup(name="motion", num_classes=4))
+    config = dataclasses.replace(IMAGE, num_classes=13, label_groups=groups)
+    assert config.group_slices() == {"object": slice(0, 9), "motion": slice(9, 13)}
+    assert IMAGE.group_slices() == {"class": slice(0, 3)}
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_question_without_answers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="num_classes of motion must be at least 1, not 0"):
+        LabelGroup(name="motion", num_classes=0)
 
 
 def test_grid_is_rows_by_columns_of_any_input() -> None:

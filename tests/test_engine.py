@@ -509,6 +509,7 @@ def test_the_summary_is_plain_json_and_complete(engine, clip):
         "index": int(best),
         "name": TINY.class_names[best],
         "probability": pytest.approx(float(found.probs.mean(axis=0).max())),
+        "group": "class",
     }
     last = summary["predictions_over_time"][-1]["top"]
     assert [entry["index"] for entry in last] == np.argsort(-found.logits[-1])[:2].tolist()

@@ -52,6 +52,9 @@ CONFIGS = {
     "video v1.0": at(VIDEO, V10, 1),
     "video fuser": at(VIDEO, FUSED, 3),
     "pre_logits": at(IMAGE, V11, 2, representation_size=17),
+    "video, conv stem": at(dataclasses.replace(CONV, num_frames=6, tubelet_size=3), V11, 1, 3),
+    "average pooling": at(IMAGE, dataclasses.replace(V11, version="average"), 2),
+    "strided pooling, video": at(VIDEO, dataclasses.replace(V11, version="strided"), 1),
     "one token": at(IMAGE, TokenLearnerConfig(num_tokens=1, version="1.0"), 2),
     "odd mlp ratio": dataclasses.replace(IMAGE, embed_dim=47, num_heads=1, mlp_dim=48),
 }

@@ -10,11 +10,13 @@ from torch import nn
 from tokenlearner.config import TokenLearnerConfig
 from tokenlearner.layers import (
     ConvStem,
+    FixedPooling,
     TokenFuser,
     TokenLearnerV10,
     TokenLearnerV11,
     TubeletEmbed,
     build_token_learner,
+    cells_hw,
     init_map_logits_,
 )
 
@@ -139,3 +141,54 @@ def test_drawing_the_last_layer_anew_sets_its_deviation_and_clears_its_bias(vers
     assert last.weight.std().item() == pytest.approx(0.5, rel=0.1)
     assert last.bias is None or not bool(last.bias.any())
     assert math.isfinite(last.weight.sum().item())
+
+
+def test_average_pooling_takes_the_means_of_equal_cells() -> None:
+    x = torch.randn(BATCH, 6 * 8, DIM)
+    tokens, maps = FixedPooling(8, strided=False)(x, (6, 8))
+    expected = F.adaptive_avg_pool2d(x.transpose(1, 2).unflatten(2, (6, 8)), (2, 4)).flatten(2).transpose(1, 2)
+    assert torch.allclose(tokens, expected, atol=1e-6)
+    assert maps.shape == (BATCH, 8, 48)
+
+
+def test_cells_that_do_not_divide_the_grid_share_its_patches() -> None:
+    _, maps = FixedPooling(8, strided=False)(features(), (ROWS, COLUMNS))
+    assert torch.allclose(maps.sum(2), torch.ones(BATCH, 8))
+    assert torch.allclose(maps.sum(1), torch.full((BATCH, ROWS * COLUMNS), 8 / (ROWS * COLUMNS)))
+
+
+def test_strided_pooling_takes_the_patch_in_the_middle_of_each_cell() -> None:
+    x = torch.arange(6 * 8.0).view(1, 48, 1)
+    tokens, _ = FixedPooling(8, strided=True)(x, (6, 8))
+    assert tokens.flatten().tolist() == [9.0, 11.0, 13.0, 15.0, 33.0, 35.0, 37.0, 39.0]
+
+
+def test_fewer_tokens_of_fixed_pooling_cut_the_grid_anew() -> None:
+    x = features()
+    for k in (1, 2, 4):
+        tokens, _ = FixedPooling(8, strided=False)(x, (ROWS, COLUMNS), k)
+        assert torch.allclose(tokens.mean(1), x.mean(1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cells", "grid_hw", "shape"),
+    [(8, (14, 14), (2, 4)), (8, (20, 10), (4, 2)), (16, (9, 9), (4, 4)), (7, (9, 9), (1, 7))],
+)
+def test_cells_are_as_square_as_their_number_allows(
+    cells: int, grid_hw: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    assert cells_hw(cells, grid_hw) in (shape, shape[::-1] if grid_hw[0] == grid_hw[1] else shape)
+
+
+def test_a_convolutional_stem_of_clips_projects_the_frames_of_a_tubelet_together() -> None:
+    torch.manual_seed(0)
+    stem = ConvStem(3, (4, 6), (2, 2), DIM, tubelet_size=2).eval()
+    clip = torch.randn(BATCH, 4, 3, 8, 12)
+    embedded = stem(clip)
+    assert embedded.shape == (BATCH, 2, 6, DIM)
+    frames = stem.convs(clip.flatten(0, 1)).unflatten(0, (BATCH, 4))
+    weight = stem.proj.weight[:, :, :, 0, 0]
+    expected = torch.einsum("btfchw,dcf->btdhw", frames.unflatten(1, (2, 2)), weight) + stem.proj.bias.view(
+        1, 1, -1, 1, 1
+    )
+    assert torch.allclose(embedded, expected.flatten(3).transpose(2, 3), atol=1e-5)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from tokenlearner.errors import ConfigError
 
-Version = Literal["1.0", "1.1"]
+Version = Literal["1.0", "1.1", "average", "strided"]
 Pooling = Literal["sum", "mean"]
 HeadPool = Literal["avg", "max", "sum"]
 Stem = Literal["patch", "conv"]
@@ -28,7 +28,9 @@ class TokenLearnerConfig:
 
     Attributes:
         num_tokens: Tokens (spatial maps) the module holds; fewer can be asked for per call.
-        version: "1.0" convolutions and a sigmoid, "1.1" an MLP and a softmax over space.
+        version: "1.0" convolutions and a sigmoid, "1.1" an MLP and a softmax over space. "average" and
+            "strided" learn nothing and look at no picture: the means of equal cells, or their centre
+            patches. They answer the paper's question whether learning is needed.
         bottleneck_dim: Hidden width of the v1.1 MLP and of the TokenFuser's mixing MLP.
         pooling: v1.0 only: "sum" (reference) or "mean" over the patches.
         use_fuser: From the first location on, every block runs on tokens and is mapped back
@@ -45,8 +47,24 @@ class TokenLearnerConfig:
 
     def __post_init__(self) -> None:
         _require_positive(num_tokens=self.num_tokens, bottleneck_dim=self.bottleneck_dim)
-        _require_choice("version", self.version, ("1.0", "1.1"))
+        _require_choice("version", self.version, ("1.0", "1.1", "average", "strided"))
         _require_choice("pooling", self.pooling, ("sum", "mean"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelGroup:
+    """One question that a model answers, by classes of which one is right.
+
+    Attributes:
+        name: What is asked, such as "object" or "motion".
+        num_classes: Possible answers.
+    """
+
+    name: str
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        _require_positive(**{f"num_classes of {self.name}": self.num_classes})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +83,8 @@ class ModelConfig:
         representation_size: Width of the tanh `pre_logits` layer, or None for none.
         head_pool: How the encoder's tokens become one vector.
         stem: "patch" one strided convolution (ViT), "conv" a stack of stride-2 3x3
-            convolutions with batch norm (Xiao et al., 2021) ending in a 1x1 projection.
+            convolutions with batch norm (Xiao et al., 2021) ending in a 1x1 projection. A video
+            model runs it on each frame; its projection spans the frames of a tubelet.
         stem_dims: Output channels of the 3x3 convolutions of `stem="conv"`.
         stem_strides: Their strides; the product equals `patch_size`.
         num_frames: Standard clip length in frames for a video model, None for an image model.
@@ -77,6 +96,8 @@ class ModelConfig:
         mean: Normalisation mean per channel, for pixels in 0..1.
         std: Normalisation standard deviation per channel, for pixels in 0..1.
         class_names: Names of the classes, in logit order; empty if unknown.
+        label_groups: Questions that the logits answer one after the other, each with classes of its
+            own that exclude one another (what moves, how it moves); empty for a single question.
     """
 
     img_size: tuple[int, int]
@@ -100,6 +121,7 @@ class ModelConfig:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     class_names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    label_groups: tuple[LabelGroup, ...] = ()
 
     def __post_init__(self) -> None:
         _require_positive(
@@ -127,6 +149,9 @@ class ModelConfig:
         self._check_locations()
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ConfigError(f"{len(self.class_names)} class names were given for {self.num_classes} classes.")
+        grouped = sum(group.num_classes for group in self.label_groups)
+        if self.label_groups and grouped != self.num_classes:
+            raise ConfigError(f"The label groups hold {grouped} classes, the model {self.num_classes}.")
 
     def _check_stem(self) -> None:
         if self.stem == "patch":
@@ -141,8 +166,6 @@ class ModelConfig:
         stride = math.prod(self.stem_strides)
         if (stride, stride) != self.patch_size:
             raise ConfigError(f"stem_strides multiply to {stride}, but patch_size is {self.patch_size}.")
-        if self.is_video:
-            raise ConfigError('stem="conv" is for image models; a video model embeds tubelets (stem="patch").')
 
     def _check_frames(self) -> None:
         if self.num_frames is None:
@@ -185,6 +208,16 @@ class ModelConfig:
     def num_time_steps(self) -> int:
         """Time steps of the standard input: tubelets for video, 1 for an image."""
         return self.num_frames // self.tubelet_size if self.num_frames is not None else 1
+
+    def group_slices(self) -> dict[str, slice]:
+        """Where the logits of each question lie, by its name; a single one is called "class"."""
+        if not self.label_groups:
+            return {"class": slice(0, self.num_classes)}
+        slices, start = {}, 0
+        for group in self.label_groups:
+            slices[group.name] = slice(start, start + group.num_classes)
+            start += group.num_classes
+        return slices
 
     def time_steps(self, num_frames: int) -> int:
         """Time steps of a clip of `num_frames` frames.
@@ -252,6 +285,10 @@ class ModelConfig:
         try:
             if isinstance(values.get("token_learner"), dict):
                 values["token_learner"] = TokenLearnerConfig(**values["token_learner"])
+            values["label_groups"] = tuple(
+                group if isinstance(group, LabelGroup) else LabelGroup(**group)
+                for group in values.get("label_groups", ())
+            )
             return cls(**values)
         except (TypeError, IndexError) as error:
             raise ConfigError(f"The model settings cannot be used: {error}.") from error

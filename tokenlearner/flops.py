@@ -130,7 +130,8 @@ def _embedding_macs(config: ModelConfig, time: int, grid_hw: tuple[int, int]) ->
         height, width = height // stride, width // stride
         macs += height * width * 9 * chans * dim
         chans = dim
-    return macs + height * width * chans * config.embed_dim
+    frames = time * config.tubelet_size
+    return frames * (macs + height * width * chans * config.embed_dim)
 
 
 def _block_macs(config: ModelConfig, sequence: int) -> int:
@@ -143,6 +144,8 @@ def _block_macs(config: ModelConfig, sequence: int) -> int:
 def _token_learner_macs(module: TokenLearnerConfig, dim: int, patches: int, k: int) -> int:
     """One module on one time step: the map branch, of whose last layer `k` outputs are computed, and the pooling."""
     pooling = k * patches * dim
+    if module.version in ("average", "strided"):
+        return pooling
     if module.version == "1.0":
         chans = module.num_tokens
         return patches * 9 * chans * (dim + 2 * chans + k) + pooling
@@ -168,10 +171,12 @@ def _embedding_params(config: ModelConfig) -> int:
     for dim in config.stem_dims:
         total += 9 * chans * dim + _norm_params(dim)  # batch norm: scale and shift; its statistics are not trained
         chans = dim
-    return total + _linear_params(chans, config.embed_dim)
+    return total + _linear_params(config.tubelet_size * chans, config.embed_dim)
 
 
 def _token_learner_params(module: TokenLearnerConfig, dim: int) -> int:
+    if module.version in ("average", "strided"):
+        return 0
     if module.version == "1.0":
         return _norm_params(dim) + 9 * module.num_tokens * (dim + 3 * module.num_tokens)
     return _norm_params(dim) + _map_mlp_params(module, dim)

@@ -6,8 +6,10 @@ Two details decide parity with it: GELU is the tanh approximation and LayerNorm'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from timm.layers import ConvNormAct, GELUTanh, LayerNorm, Mlp
@@ -115,6 +117,60 @@ class TokenLearnerV10(nn.Module):
         return (tokens / x.shape[1] if self.pooling == "mean" else tokens), token_maps
 
 
+class FixedPooling(nn.Module):
+    """Tokens without learning: the grid is cut into equal cells, and each gives one token.
+
+    The rival that shows whether learned maps are needed (section 4.4 of the paper).
+
+    Args:
+        num_tokens: Cells; asked for fewer, the grid is cut into fewer.
+        strided: Take each cell's centre patch instead of the cell's mean.
+    """
+
+    def __init__(self, num_tokens: int, *, strided: bool) -> None:
+        super().__init__()
+        self.num_tokens = num_tokens
+        self.strided = strided
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch patches dim"],
+        grid_hw: tuple[int, int],
+        num_tokens: int | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch tokens patches"]]:
+        """Pool features into tokens.
+
+        Args:
+            x: Features of one time step.
+            grid_hw: Patch grid as (rows, columns).
+            num_tokens: Cells to cut the grid into; None for all that the module holds.
+
+        Returns:
+            Tokens, and their maps, the same for every picture; rows sum to 1 over the patches.
+        """
+        rows, columns = cells_hw(self.num_tokens if num_tokens is None else num_tokens, grid_hw)
+        down, across = (self._shares(size, cells, x) for size, cells in zip(grid_hw, (rows, columns), strict=True))
+        cells = (down[:, None, :, None] * across[None, :, None, :]).flatten(2).flatten(0, 1)
+        token_maps = cells.expand(len(x), -1, -1)
+        return token_maps.to(x.dtype) @ x, token_maps
+
+    def _shares(self, size: int, cells: int, like: Tensor) -> Float[Tensor, "cells size"]:
+        """How much of each place along one side a cell takes; rows sum to 1."""
+        place = torch.arange(size, device=like.device)
+        edges = torch.arange(cells + 1, device=like.device) * (size / cells)
+        if self.strided:
+            centre = ((edges[:-1] + edges[1:]) / 2).floor().clamp(max=size - 1)
+            return (place == centre[:, None]).float()
+        covered = torch.minimum(edges[1:, None], place + 1) - torch.maximum(edges[:-1, None], place)
+        return covered.clamp(min=0) * (cells / size)
+
+
+def cells_hw(num_cells: int, grid_hw: tuple[int, int]) -> tuple[int, int]:
+    """Cut a grid into `num_cells` cells, as (rows, columns), as near to square as the number allows."""
+    shapes = [(rows, num_cells // rows) for rows in range(1, num_cells + 1) if num_cells % rows == 0]
+    return min(shapes, key=lambda shape: abs(math.log(grid_hw[0] / shape[0] / (grid_hw[1] / shape[1]))))
+
+
 class TokenFuser(nn.Module):
     """Maps tokens back to the patch grid: mixes them, then spreads them by sigmoid weights.
 
@@ -156,9 +212,17 @@ class ConvStem(nn.Module):
         dims: Output channels of the 3x3 convolutions.
         strides: Their strides.
         embed_dim: Output channels of the projection.
+        tubelet_size: Frames that the projection of a clip spans; None for images.
     """
 
-    def __init__(self, in_chans: int, dims: Sequence[int], strides: Sequence[int], embed_dim: int) -> None:
+    def __init__(
+        self,
+        in_chans: int,
+        dims: Sequence[int],
+        strides: Sequence[int],
+        embed_dim: int,
+        tubelet_size: int | None = None,
+    ) -> None:
         super().__init__()
         widths = (in_chans, *dims)
         self.convs = nn.Sequential(
@@ -167,11 +231,19 @@ class ConvStem(nn.Module):
                 for i, stride in enumerate(strides)
             )
         )
-        self.proj = nn.Conv2d(widths[-1], embed_dim, 1)
+        self.proj: nn.Module
+        if tubelet_size is None:
+            self.proj = nn.Conv2d(widths[-1], embed_dim, 1)
+        else:
+            kernel = (tubelet_size, 1, 1)
+            self.proj = nn.Conv3d(widths[-1], embed_dim, kernel_size=kernel, stride=kernel)
 
-    def forward(self, x: Float[Tensor, "batch chans height width"]) -> Float[Tensor, "batch patches dim"]:
-        """Embed normalised pixels; the grid is row-major."""
-        return self.proj(self.convs(x)).flatten(2).transpose(1, 2)
+    def forward(self, x: Float[Tensor, "batch *frames chans height width"]) -> Float[Tensor, "batch *time patches dim"]:
+        """Embed normalised pixels, or frames of clips; the grid is row-major."""
+        if x.ndim == 4:
+            return self.proj(self.convs(x)).flatten(2).transpose(1, 2)
+        frames = self.convs(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return self.proj(frames.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)
 
 
 class TubeletEmbed(nn.Module):
@@ -195,8 +267,10 @@ def _first_outputs(
     return F.linear(x, layer.weight[:k], None if layer.bias is None else layer.bias[:k])
 
 
-def build_token_learner(config: TokenLearnerConfig, embed_dim: int) -> TokenLearnerV10 | TokenLearnerV11:
+def build_token_learner(config: TokenLearnerConfig, embed_dim: int) -> TokenLearnerV10 | TokenLearnerV11 | FixedPooling:
     """The module that a configuration describes."""
+    if config.version in ("average", "strided"):
+        return FixedPooling(config.num_tokens, strided=config.version == "strided")
     if config.version == "1.0":
         return TokenLearnerV10(embed_dim, config.num_tokens, config.pooling)
     return TokenLearnerV11(embed_dim, config.num_tokens, config.bottleneck_dim)
@@ -217,10 +291,12 @@ def init_map_logits_(module: TokenLearnerV10 | TokenLearnerV11, std: float) -> N
 
 __all__ = [
     "ConvStem",
+    "FixedPooling",
     "TokenFuser",
     "TokenLearnerV10",
     "TokenLearnerV11",
     "TubeletEmbed",
     "build_token_learner",
+    "cells_hw",
     "init_map_logits_",
 ]

@@ -99,10 +99,11 @@ class TokenLearnerViT(nn.Module):
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1), persistent=False)
         self.embed: nn.Module
-        if config.is_video:
+        if config.stem == "conv":
+            tubelet = config.tubelet_size if config.is_video else None
+            self.embed = ConvStem(config.in_chans, config.stem_dims, config.stem_strides, dim, tubelet)
+        elif config.is_video:
             self.embed = TubeletEmbed(config.in_chans, config.tubelet_size, config.patch_size, dim)
-        elif config.stem == "conv":
-            self.embed = ConvStem(config.in_chans, config.stem_dims, config.stem_strides, dim)
         else:
             self.embed = PatchEmbed(
                 None,

@@ -164,6 +164,7 @@ class Engine:
             map_unit=map_unit(self.config),
             clip_frames=self.config.num_frames or 1,
             class_names=self.config.class_names,
+            label_groups=self.config.group_slices(),
             geometry=geometry,
             media=media,
             compute=self._compute(choice, geometry),

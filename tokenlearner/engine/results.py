@@ -124,11 +124,13 @@ class Prediction:
         index: Place among the logits.
         name: The class's name, or "class 7" where the model has no names.
         probability: 0..1.
+        group: The question that it answers, by its name in `Analysis.label_groups`.
     """
 
     index: int
     name: str
     probability: float
+    group: str = "class"
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +149,7 @@ class Analysis:
         map_unit: What a weight in `token_maps` means.
         clip_frames: Frames that one row of `logits` and `compute` stand for: 1, or a video model's clip length.
         class_names: In logit order; empty if the model has none.
+        label_groups: Where the logits of each question that the model answers lie, by its name.
         geometry: What the model saw of each frame.
         media: The file.
         compute: Cost of one frame, or one clip of a video model.
@@ -167,6 +170,7 @@ class Analysis:
     map_unit: MapUnit
     clip_frames: int
     class_names: tuple[str, ...]
+    label_groups: Mapping[str, slice]
     geometry: Geometry
     media: MediaInfo
     compute: Compute
@@ -183,15 +187,22 @@ class Analysis:
 
     @property
     def probs(self) -> Float32[np.ndarray, "clips classes"]:
-        """Class probabilities (softmax of the logits); rows sum to 1."""
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+        """Class probabilities (softmax of the logits of each label group); rows sum to 1 in each group."""
+        return np.concatenate([_softmax(self.logits[:, group]) for group in self.label_groups.values()], axis=1)
 
-    def top(self, n: int = 5) -> tuple[Prediction, ...]:
-        """The `n` most probable classes, by mean probability over the whole media, best first."""
-        mean = self.probs.mean(axis=0)
-        order = np.argsort(-mean, kind="stable")[:n]
-        return tuple(Prediction(int(i), self.class_name(int(i)), float(mean[i])) for i in order)
+    def top(self, n: int = 5, group: str | None = None) -> tuple[Prediction, ...]:
+        """The `n` most probable classes, by mean probability over the whole media, best first.
+
+        Args:
+            n: How many.
+            group: The question, by its name in `label_groups`; None for the first.
+        """
+        return self._best(self.probs.mean(axis=0), n, next(iter(self.label_groups)) if group is None else group)
+
+    def _best(self, probs: Float32[np.ndarray, " classes"], n: int, group: str) -> tuple[Prediction, ...]:
+        held = self.label_groups[group]
+        order = np.argsort(-probs[held], kind="stable")[:n] + held.start
+        return tuple(Prediction(int(i), self.class_name(int(i)), float(probs[i]), group) for i in order)
 
     def class_name(self, index: int) -> str:
         """Name of a class, or "class 7" where the model has no names."""
@@ -204,15 +215,17 @@ class Analysis:
             top: Predictions listed, for the whole media and for each row of the logits.
         """
         probs = self.probs
-        best = np.argsort(-probs, axis=1, kind="stable")[:, :top]
         return {
-            "predictions": [dataclasses.asdict(prediction) for prediction in self.top(top)],
+            "predictions": [
+                dataclasses.asdict(prediction) for group in self.label_groups for prediction in self.top(top, group)
+            ],
             "predictions_over_time": [
                 {
                     "timestamp_s": float(time_s),
                     "top": [
-                        {"index": int(i), "name": self.class_name(int(i)), "probability": float(probs[row, i])}
-                        for i in best[row]
+                        dataclasses.asdict(prediction)
+                        for group in self.label_groups
+                        for prediction in self._best(probs[row], top, group)
                     ],
                 }
                 for row, time_s in enumerate(self.logits_timestamps_s)
@@ -288,6 +301,11 @@ class Latency:
     def spread_ms(self) -> float:
         """Interquartile range."""
         return self.q3_ms - self.q1_ms
+
+
+def _softmax(logits: Float32[np.ndarray, "clips classes"]) -> Float32[np.ndarray, "clips classes"]:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def map_unit(config: ModelConfig) -> MapUnit:
