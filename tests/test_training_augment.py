@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tokenlearner.data.dataset import PhotoStore
-from tokenlearner.training.augment import Cutouts, Photos, centre_crops, cut_out, make_batch, random_crops
+from tokenlearner.data.photos import Cutouts, Photos, cut_out
+from tokenlearner.training.augment import centre_crops, make_batch, random_crops
 from tokenlearner.training.recipe import AugmentSettings
 
 CPU = torch.device("cpu")

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tokenlearner.data.dataset import PhotoStore
+from tokenlearner.data.photos import Cutouts, Photos
 from tokenlearner.engine.device import pick_device
 from tokenlearner.errors import CheckpointError, ConfigError
-from tokenlearner.training.augment import Cutouts, Photos
 from tokenlearner.training.export import export
 from tokenlearner.training.loop import Trainer, TrainingData, canvas_hw
 from tokenlearner.training.precision import Replica

@@ -1,102 +1,26 @@
 """Batches made on the device: random crops of photographs, and collages of cut-out objects on clutter.
 
-Photographs are held once, as bytes, squashed to squares (`PhotoStore`); a crop undoes the squash while it
-resamples, so one `grid_sample` makes the whole batch, on CPU and GPU alike.
+Every change is one operation on the whole batch (`tokenlearner.data.photos`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from tokenlearner.data.cutouts import white_ground_mask
-from tokenlearner.data.dataset import PhotoStore
+from tokenlearner.data.photos import Cutouts as Cutouts  # importable from here as well
+from tokenlearner.data.photos import Photos as Photos
+from tokenlearner.data.photos import crop, uniform
 from tokenlearner.training.recipe import AugmentSettings
 
-CUTOUT_SIDE = 64
 _MAX_OBJECTS = 3
 _OBJECT_SIDE = (0.3, 0.62)  # of the canvas: square root of the object's box area
 _CLUTTER_AREA = (0.03, 0.2)  # of a photograph: small enough that no object is whole
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Photographs on a device.
-
-    Attributes:
-        pixels: RGB bytes, squashed to squares, channels first.
-        aspect: Width / height before the squash.
-        labels: Class of each photograph.
-    """
-
-    pixels: UInt8[Tensor, "photos 3 side side"]
-    aspect: Float[Tensor, " photos"]
-    labels: Int64[Tensor, " photos"]
-
-    def __len__(self) -> int:
-        return self.pixels.shape[0]
-
-    @classmethod
-    def from_store(cls, store: PhotoStore, labels: Int64[np.ndarray, " photos"], device: torch.device) -> Photos:
-        """Move decoded photographs to a device."""
-        pixels = torch.from_numpy(store.pixels).permute(0, 3, 1, 2).contiguous()
-        return cls(pixels.to(device), torch.from_numpy(store.aspect).to(device), torch.from_numpy(labels).to(device))
-
-
-@dataclass(frozen=True)
-class Cutouts:
-    """Objects cut out of white ground, on a device.
-
-    Attributes:
-        rgba: Colours times alpha, and alpha, 0..255; each object's box squashed to a square.
-        aspect: Width / height of the box in the photograph.
-        labels: Class of each object.
-    """
-
-    rgba: UInt8[Tensor, "objects 4 side side"]
-    aspect: Float[Tensor, " objects"]
-    labels: Int64[Tensor, " objects"]
-
-    def __len__(self) -> int:
-        return self.rgba.shape[0]
-
-
-def cut_out(
-    store: PhotoStore,
-    labels: Int64[np.ndarray, " photos"],
-    device: torch.device,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Cutouts:
-    """Cut out every object of `store` that stands on white; photographs without white ground are passed over."""
-    rgba, aspects, kept = [], [], []
-    for i, (rgb, aspect) in enumerate(zip(store.pixels, store.aspect, strict=True)):
-        mask = white_ground_mask(rgb)
-        if progress is not None and i % 256 == 0:
-            progress(i, len(store))
-        if mask is None:
-            continue
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        alpha = mask[box].astype(np.uint8) * 255
-        colour = np.dstack([np.where(mask[box][..., None], rgb[box], 0).astype(np.uint8), alpha])
-        rgba.append(cv2.resize(colour, (CUTOUT_SIDE, CUTOUT_SIDE), interpolation=cv2.INTER_AREA))
-        aspects.append(float(aspect) * alpha.shape[1] / alpha.shape[0])
-        kept.append(int(labels[i]))
-    stacked = np.stack(rgba) if rgba else np.zeros((0, CUTOUT_SIDE, CUTOUT_SIDE, 4), np.uint8)
-    return Cutouts(
-        torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(device),
-        torch.tensor(aspects, dtype=torch.float32, device=device),
-        torch.tensor(kept, dtype=torch.int64, device=device),
-    )
 
 
 @dataclass(frozen=True)
@@ -134,8 +58,8 @@ def make_batch(
     """
     num_collages = round(settings.collage_share * len(chosen)) if len(cutouts) else 0
     scale = torch.empty(len(chosen), device=photos.pixels.device)
-    scale[num_collages:] = _uniform(len(chosen) - num_collages, settings.min_scale, 1.0, generator)
-    scale[:num_collages] = _uniform(num_collages, *_CLUTTER_AREA, generator)
+    scale[num_collages:] = uniform(len(chosen) - num_collages, settings.min_scale, 1.0, generator)
+    scale[:num_collages] = uniform(num_collages, *_CLUTTER_AREA, generator)
     rgb = random_crops(photos, chosen, canvas_hw, scale, generator)
     target = F.one_hot(photos.labels[chosen], num_classes).float()
     if num_collages:
@@ -152,14 +76,14 @@ def random_crops(
 ) -> Float[Tensor, "batch 3 height width"]:
     """Random crops holding `scale` of each photograph's area, in shape within 3:4 to 4:3, flipped half the time."""
     n = len(chosen)
-    shape = torch.exp(_uniform(n, math.log(3 / 4), math.log(4 / 3), generator)) * (canvas_hw[1] / canvas_hw[0])
+    shape = torch.exp(uniform(n, math.log(3 / 4), math.log(4 / 3), generator)) * (canvas_hw[1] / canvas_hw[0])
     aspect = photos.aspect[chosen]
     width = (scale * shape / aspect).sqrt().clamp(max=1)
     height = (scale * aspect / shape).sqrt().clamp(max=1)
-    left = (1 - width) * _uniform(n, 0.0, 1.0, generator)
-    top = (1 - height) * _uniform(n, 0.0, 1.0, generator)
-    flip = torch.where(_uniform(n, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
-    return _crop(photos.pixels[chosen], left, top, width, height, canvas_hw, flip)
+    left = (1 - width) * uniform(n, 0.0, 1.0, generator)
+    top = (1 - height) * uniform(n, 0.0, 1.0, generator)
+    flip = torch.where(uniform(n, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
+    return crop(photos.pixels[chosen], left, top, width, height, canvas_hw, flip)
 
 
 def centre_crops(
@@ -169,30 +93,7 @@ def centre_crops(
     shape = canvas_hw[1] / canvas_hw[0]
     aspect = photos.aspect[chosen]
     width, height = (shape / aspect).clamp(max=1), (aspect / shape).clamp(max=1)
-    return _crop(photos.pixels[chosen], (1 - width) / 2, (1 - height) / 2, width, height, canvas_hw, 1.0)
-
-
-def _crop(
-    pixels: UInt8[Tensor, "batch chans side side"],
-    left: Float[Tensor, " batch"],
-    top: Float[Tensor, " batch"],
-    width: Float[Tensor, " batch"],
-    height: Float[Tensor, " batch"],
-    canvas_hw: tuple[int, int],
-    flip: Float[Tensor, " batch"] | float,
-) -> Float[Tensor, "batch chans height width"]:
-    """Resample boxes given in 0..1 of each square; blurred first where many pixels become one."""
-    source = pixels.float() / 255
-    shrink = float(
-        torch.stack([width * source.shape[-1] / canvas_hw[1], height * source.shape[-2] / canvas_hw[0]]).mean()
-    )
-    if shrink >= 1.5:
-        source = F.avg_pool2d(source, 2)
-    theta = torch.zeros(len(left), 2, 3, device=pixels.device)
-    theta[:, 0, 0], theta[:, 0, 2] = width * flip, 2 * left + width - 1
-    theta[:, 1, 1], theta[:, 1, 2] = height, 2 * top + height - 1
-    grid = F.affine_grid(theta, [len(left), source.shape[1], *canvas_hw], align_corners=False)
-    return F.grid_sample(source, grid, padding_mode="border", align_corners=False)
+    return crop(photos.pixels[chosen], (1 - width) / 2, (1 - height) / 2, width, height, canvas_hw, 1.0)
 
 
 def _add_objects(
@@ -206,13 +107,13 @@ def _add_objects(
     for i in range(_MAX_OBJECTS):
         chosen = torch.randint(len(cutouts), (batch,), generator=generator, device=device)
         shown = (i < count).float()
-        side = _uniform(batch, *_OBJECT_SIDE, generator) * math.sqrt(height * width)
+        side = uniform(batch, *_OBJECT_SIDE, generator) * math.sqrt(height * width)
         aspect = cutouts.aspect[chosen]
         object_w, object_h = side * aspect.sqrt(), side / aspect.sqrt()
-        angle = _uniform(batch, -0.3, 0.3, generator)
-        flip = torch.where(_uniform(batch, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
-        x = (_uniform(batch, 0.0, 1.0, generator) * (width - object_w) + object_w / 2) * 2 / width - 1
-        y = (_uniform(batch, 0.0, 1.0, generator) * (height - object_h) + object_h / 2) * 2 / height - 1
+        angle = uniform(batch, -0.3, 0.3, generator)
+        flip = torch.where(uniform(batch, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
+        x = (uniform(batch, 0.0, 1.0, generator) * (width - object_w) + object_w / 2) * 2 / width - 1
+        y = (uniform(batch, 0.0, 1.0, generator) * (height - object_h) + object_h / 2) * 2 / height - 1
         # canvas -> object: shift to the object's centre (in pixels), turn back, scale to the object's box
         cos, sin = angle.cos(), angle.sin()
         theta = torch.zeros(batch, 2, 3, device=device)
@@ -234,14 +135,10 @@ def _jitter(
     n, strength = len(rgb), settings.jitter
     weights = torch.tensor([0.299, 0.587, 0.114], device=rgb.device).view(1, 3, 1, 1)
     grey = (rgb * weights).sum(dim=1, keepdim=True)
-    saturation = _uniform(n, 1 - strength, 1 + strength, generator)
-    saturation = torch.where(_uniform(n, 0.0, 1.0, generator) < settings.grey, 0.0, saturation).view(-1, 1, 1, 1)
-    contrast = _uniform(n, 1 - strength, 1 + strength, generator).view(-1, 1, 1, 1)
-    brightness = _uniform(n, 1 - strength, 1 + strength, generator).view(-1, 1, 1, 1)
+    saturation = uniform(n, 1 - strength, 1 + strength, generator)
+    saturation = torch.where(uniform(n, 0.0, 1.0, generator) < settings.grey, 0.0, saturation).view(-1, 1, 1, 1)
+    contrast = uniform(n, 1 - strength, 1 + strength, generator).view(-1, 1, 1, 1)
+    brightness = uniform(n, 1 - strength, 1 + strength, generator).view(-1, 1, 1, 1)
     rgb = grey + (rgb - grey) * saturation
     mean = grey.mean(dim=(2, 3), keepdim=True)
     return ((mean + (rgb - mean) * contrast) * brightness).clamp(0, 1)
-
-
-def _uniform(n: int, low: float, high: float, generator: Generator) -> Float[Tensor, " n"]:
-    return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low

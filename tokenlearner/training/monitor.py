@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from tokenlearner.analysis.maps import MapQuality, quality
+from tokenlearner.data.photos import Photos
 from tokenlearner.model import TokenLearnerViT
-from tokenlearner.training.augment import Photos, centre_crops
+from tokenlearner.training.augment import centre_crops
 
 _BATCH = 128
 _FEW = (2, 8)

@@ -14,7 +14,7 @@ from tokenlearner.data.dataset import (
     save_split,
     split_by_file,
 )
-from tokenlearner.training.augment import Photos, cut_out
+from tokenlearner.data.photos import Photos, cut_out
 from tokenlearner.training.loop import TrainingData
 from tokenlearner.training.recipe import Recipe
 
