@@ -1,0 +1,82 @@
+"""How the cost of a design moves with one of its choices, and what a budget leaves room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app.tradeoffs.design import Design, frames_of, most_tokens, sides_of
+
+CLIP_TUBELET = 2
+"""Frames per tubelet where a picture's network is imagined as a video network."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A design at one value of the choice that varies.
+
+    Attributes:
+        value: Of the choice.
+        macs: Of the design there.
+        plain_macs: Of the same network without TokenLearner.
+        attention_macs: What comparing every patch with every other takes in the plain network.
+        sequence: Patches that the plain network's attention compares, all time steps together.
+    """
+
+    value: int
+    macs: int
+    plain_macs: int
+    attention_macs: int
+    sequence: int
+
+
+def over_locations(design: Design) -> tuple[Point, ...]:
+    """The design with its module before each of its blocks."""
+    return _vary(design, "loc", range(design.depth))
+
+
+def over_tokens(design: Design) -> tuple[Point, ...]:
+    """The design with every number of tokens that makes sense."""
+    return _vary(design, "num_tokens", range(1, most_tokens(design.patch, design.side) + 1))
+
+
+def over_sides(design: Design) -> tuple[Point, ...]:
+    """The design on larger and larger pictures, as long as these hold its tokens."""
+    return _vary(design, "side", (s for s in sides_of(design.patch) if (s // design.patch) ** 2 >= design.num_tokens))
+
+
+def over_clips(design: Design) -> tuple[Point, ...]:
+    """The design on longer and longer clips; that of a picture as if it were a video network."""
+    clip = design if design.num_frames else design.but(num_frames=CLIP_TUBELET, tubelet_size=CLIP_TUBELET)
+    return _vary(clip, "num_frames", frames_of(clip.tubelet_size))
+
+
+def attention_macs(design: Design) -> int:
+    """Multiply-adds of the two matrix products in which every patch meets every other, in the plain network.
+
+    They grow with the square of the sequence; all else grows with the sequence.
+    """
+    sequence = design.patches * design.time_steps
+    return 2 * design.depth * sequence * sequence * design.config.embed_dim
+
+
+def best_within(points: Iterable[Point], budget_macs: float) -> Point | None:
+    """The point with the largest value that costs no more than a budget; None if none fits."""
+    return max((point for point in points if point.macs <= budget_macs), key=lambda point: point.value, default=None)
+
+
+def _vary(design: Design, field: str, values: Iterable[int]) -> tuple[Point, ...]:
+    return tuple(_point(design, field, value) for value in values)
+
+
+def _point(design: Design, field: str, value: int) -> Point:
+    change: dict[str, Any] = {field: value}
+    there = design.but(**change)
+    return Point(
+        value=value,
+        macs=there.compute.total_macs,
+        plain_macs=there.baseline.total_macs,
+        attention_macs=attention_macs(there),
+        sequence=there.patches * there.time_steps,
+    )
