@@ -1,6 +1,7 @@
 """Figures and panels show the library's numbers, not others."""
 
 import io
+import re
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from app.explore.tokens import half_area
 from app.items import Item
 from app.predictions import MAX_CLASSES, SCALE, panel_data, shown_classes
 from app.results import Request, Shown
+from app.text import operations
 from tests.app_cases import tiny_choice
 from tests.engine_cases import FUSED, TINY, pictures, tiny_model, write_clip
 from tokenlearner import flops
@@ -28,24 +30,32 @@ def analysis(tmp_path_factory):
     return Engine(tiny_model(), device="cpu").analyze(clip, AnalysisSettings())
 
 
+def drawn(html: str, name: str) -> dict[str, tuple[float, str]]:
+    """Width in percent and count in words of each part of a row."""
+    found = re.findall(rf'width:([\d.]+)%[^"]*" title="([^,]+), {name}: ([^"]+) per frame"', html)
+    return {stage: (float(width), words) for width, stage, words in found}
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("MACs", 1), ("FLOPs", 2)])
 @pytest.mark.parametrize("config", [TINY, FUSED], ids=["tokens", "fuser"])
-def test_bars_add_up_to_the_counts_by_stage(config, unit, factor):
+def test_bars_are_as_long_as_the_counts_by_stage(config, unit, factor):
     here, plain = flops.compute(config, num_tokens=4), flops.baseline(config)
-    figure = compute_bars(here, plain, unit, per="frame")
-    for bar in figure.data:
-        assert list(bar.y) == ["this setting", "plain ViT"]
-        counts = [factor * compute.stages[bar.name] for compute in (here, plain)]
-        assert [round(1e9 * x) for x in bar.x] == counts
-    assert sum(round(1e9 * bar.x[0]) for bar in figure.data) == factor * here.total_macs
-    assert sum(round(1e9 * bar.x[1]) for bar in figure.data) == factor * plain.total_macs
-    assert all(unit in note.text for note in figure.layout.annotations)
+    html = compute_bars(here, plain, unit, per="frame")
+    largest = max(here.total_macs, plain.total_macs)
+    for name, compute in (("this setting", here), ("plain ViT", plain)):
+        parts = drawn(html, name)
+        assert set(parts) == {stage for stage, macs in compute.stages.items() if macs}
+        for stage, (width, words) in parts.items():
+            assert width == pytest.approx(100 * compute.stages[stage] / largest, abs=1e-4)
+            assert words == " ".join(operations(factor * compute.stages[stage], unit, factor * largest))
+        assert f"<b>{' '.join(operations(factor * compute.total_macs, unit, factor * largest))}</b>" in html
 
 
 def test_a_stage_that_does_not_run_has_no_bar():
-    names = {bar.name for bar in compute_bars(flops.baseline(TINY), flops.baseline(TINY), "MACs", per="frame").data}
+    plain = flops.baseline(TINY)
+    names = set(drawn(compute_bars(plain, plain, "MACs", per="frame"), "this setting"))
     assert names == {"patch embedding", "blocks before", "head"}
-    legend = stage_legend(flops.baseline(TINY), flops.baseline(TINY))
+    legend = stage_legend(plain, plain)
     assert [stage in legend for stage in STAGE_COLORS] == [stage in names for stage in STAGE_COLORS]
     assert set(STAGE_COLORS) == set(flops.compute(TINY).stages)
 

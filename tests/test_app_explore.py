@@ -22,6 +22,7 @@ from tests.engine_cases import TINY, pictures, write_clip, write_photo
 from tokenlearner import cards, flops
 from tokenlearner.engine import plan_geometry
 from tokenlearner.errors import Cancelled
+from tokenlearner.samples import list_samples
 
 CAT = plan_geometry(TINY, (300, 451))  # the sample has 300 x 451 pixels
 
@@ -75,6 +76,16 @@ def metrics(at: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in at.metric}
 
 
+def beside(at: AppTest) -> dict[str, str]:
+    """What stands below each figure, to read it against."""
+    return {metric.label: metric.delta for metric in at.metric}
+
+
+def lead(at: AppTest) -> str:
+    """The sentence above the picture."""
+    return "\n".join(text.value for text in at.markdown)
+
+
 def mega(count: int) -> str:
     return operations(count, "MACs")[0]
 
@@ -96,13 +107,17 @@ def test_the_first_screen_shows_a_sample_with_the_numbers_of_the_library(page):
     at = settled(page)
     here = flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6)
     plain = flops.baseline(TINY, image_hw=CAT.input_hw)
-    assert metrics(at) == {
-        "MMACs per frame": mega(here.total_macs),
-        "of the plain ViT": percent(here.total_macs / plain.total_macs),
-        "Parameters": millions(here.params),
-    }
+    shown, compared = metrics(at), beside(at)
+    assert list(shown) == ["MMACs per frame", "Time", "Top-1 accuracy"]
+    assert shown["MMACs per frame"] == mega(here.total_macs)
+    assert compared["MMACs per frame"] == f"{percent(here.total_macs / plain.total_macs)} of plain ViT"
+    assert shown["Time"].endswith(" ms")
+    assert compared["Time"].startswith("plain ViT ")
+    assert (shown["Top-1 accuracy"], compared["Top-1 accuracy"]) == ("59 %", "plain ViT 62 %")
     assert "**Cat** · 451 × 300" in captions(at)
-    assert "Accuracy with this setting: **59 %** (plain ViT: 62 %), from the card." in captions(at)
+    assert f"{millions(here.params)} parameters." in captions(at)
+    patches = CAT.grid_hw[0] * CAT.grid_hw[1]
+    assert f"**6 tokens** stand for the {patches} patches of the picture; each colour" in lead(at)
     assert not at.error
 
 
@@ -114,7 +129,9 @@ def test_the_sliders_run_the_network_and_change_every_number(page):
     at = settled(at)
     here = flops.compute(TINY, image_hw=CAT.input_hw, loc=3, num_tokens=2)
     assert metrics(at)["MMACs per frame"] == mega(here.total_macs)
-    assert "Accuracy after 3 of 5 blocks: 60 % with 6 tokens, from the card." in captions(at)
+    assert metrics(at)["Top-1 accuracy"] == "60 %"
+    assert beside(at)["Top-1 accuracy"] == "measured with 6 tokens"
+    assert "**2 tokens** stand for" in lead(at)
     assert captions(at) != before
     visit = visit_of(at)
     assert cache.server().known_view(visit.shown, (3, 2, ())).token_maps.shape == (1, 2, *CAT.grid_hw)
@@ -124,9 +141,13 @@ def test_at_the_right_end_the_plain_network_runs(page):
     at = settled(page)
     slider(at, "Place of TokenLearner").set_value(TINY.depth)
     at = settled(at)
-    assert metrics(at)["of the plain ViT"] == "100 %"
+    assert beside(at) == {
+        "MMACs per frame": "100 % of plain ViT",
+        "Time": "the plain ViT",
+        "Top-1 accuracy": "the plain ViT",
+    }
     assert slider(at, "Tokens").disabled
-    assert "The plain network has no tokens of its own" in captions(at)
+    assert "**Plain ViT**: all " in lead(at)
 
 
 def test_flops_are_twice_the_macs(page):
@@ -156,7 +177,7 @@ def test_random_weights_are_marked(page):
     at = settled(page)
     next(toggle for toggle in at.toggle if toggle.label == "Random weights").set_value(True)
     at = settled(at)
-    assert "Untrained weights: accuracy is that of guessing." in captions(at)
+    assert (metrics(at)["Top-1 accuracy"], beside(at)["Top-1 accuracy"]) == ("–", "untrained: like guessing")
     assert "These weights are untrained" in captions(at)
     assert not visit_of(at).shown.analysis.provenance.trained
 
@@ -196,7 +217,7 @@ def test_of_several_files_the_good_ones_are_listed_and_the_bad_ones_named(page, 
     at = upload(settled(page), ("broken.mp4", b"nothing"), ("disc.png", photo(tmp_path)), ("empty.png", b""))
     assert [error.value.split(" ")[0] for error in at.error] == [r"broken\.mp4", r"empty\.png"]
     assert r"**disc\.png**" in captions(at)
-    assert len(at.selectbox[0].options) == 11
+    assert len(at.selectbox[0].options) == 1 + len(list_samples())
 
 
 def test_a_file_that_cannot_be_read_gives_one_sentence_and_nothing_is_lost(page):

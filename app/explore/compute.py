@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 import streamlit as st
 
@@ -10,8 +10,9 @@ from app.charts import CountUnit, compute_bars, stage_legend
 from app.explore.page import Here, wait_for
 from app.models import accuracies_near
 from app.results import Shown
-from app.server import View
-from app.text import millions, milliseconds, operations, percent, place_name, plain
+from app.server import View, compute_devices
+from app.text import millions, milliseconds, operations, percent, plain
+from tokenlearner.cards import ModelCard
 from tokenlearner.engine import Analysis, Latency
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 _UNIT: Final = "counted in"
+_TIME: Final = "Time"
+_TIME_HELP: Final = (
+    "Median time of one pass from pixels to probabilities, measured on this server, one input at a time. "
+    "Decoding is not in it."
+)
+
+
+class _Beside(TypedDict):
+    """How the line below a figure looks: quiet, no verdict."""
+
+    delta_color: Literal["off"]
+    delta_arrow: Literal["off"]
+
+
+_BESIDE: Final[_Beside] = {"delta_color": "off", "delta_arrow": "off"}
 
 
 def heading() -> None:
@@ -31,61 +47,61 @@ def heading() -> None:
         )
 
 
-def figures(shown: Shown, found: Analysis) -> None:
-    """Counts by stage, parameters and accuracy."""
+def figures(shown: Shown, found: Analysis) -> DeltaGenerator:
+    """Cost, time and accuracy, and the counts by stage; returns where the time goes once it is known."""
     per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
     here, baseline = found.compute, found.baseline
     unit: CountUnit = st.session_state.get(_UNIT) or "MACs"
     factor = 2 if unit == "FLOPs" else 1
     value, counted = operations(factor * here.total_macs, unit, factor * baseline.total_macs)
-    beside, _ = operations(factor * baseline.total_macs, unit)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="figures"):
+    with st.container(horizontal=True, key="figures"):
         st.metric(
             f"{counted} per {per}",
             value,
+            f"{percent(here.total_macs / baseline.total_macs)} of plain ViT",
+            **_BESIDE,
             help=f"{CONVENTION} Counted for the input that the model saw: {found.geometry.input_hw[1]} × "
-            f"{found.geometry.input_hw[0]} pixels, {found.geometry.grid_hw[1]} × {found.geometry.grid_hw[0]} patches.",
+            f"{found.geometry.input_hw[0]} pixels, {found.geometry.grid_hw[1]} × {found.geometry.grid_hw[0]} patches. "
+            "The plain ViT is the same network without TokenLearner, on the same input.",
         )
-        st.metric(
-            "of the plain ViT",
-            percent(here.total_macs / baseline.total_macs),
-            help="The same network without TokenLearner, on the same input.",
-        )
-        st.metric(
-            "Parameters",
-            millions(here.params),
-            help="Trained numbers of the whole model, with the modules at every place that it can be run with.",
-        )
-    st.plotly_chart(
-        compute_bars(here, baseline, unit, per=per),
-        key="compute bars",
-        config={"displayModeBar": False},
-        alt=f"{counted} by stage: {value} with this setting, {beside} as a plain ViT",
-    )
+        time = st.empty()
+        _accuracy(shown, found)
+    st.html(compute_bars(here, baseline, unit, per=per))
     st.html(stage_legend(here, baseline))
-    _accuracy(shown, found)
+    return time
 
 
 def _accuracy(shown: Shown, found: Analysis) -> None:
     """Accuracy of this very setting, from the card."""
-    config = shown.model.card.config
-    help_text = "Top-1 on the validation split, from the model's card; measured at its standard size, not on this clip."
+    value, beside = accuracy_words(shown.model.card, found)
+    st.metric(
+        "Top-1 accuracy",
+        value,
+        beside,
+        **_BESIDE,
+        help="Share of the validation pictures whose most probable class is right, from the model's card; measured at "
+        "the model's own input size, not on what is shown here.",
+    )
+
+
+def accuracy_words(card: ModelCard, found: Analysis) -> tuple[str, str]:
+    """Accuracy of a setting as the card has it, and what to read it against."""
     if not found.provenance.trained:
-        st.caption("Untrained weights: accuracy is that of guessing.")
-        return
-    rows = accuracies_near(shown.model.card, found.loc, found.num_tokens)
+        return "–", "untrained: like guessing"
+    rows = accuracies_near(card, found.loc, found.num_tokens)
     if not rows:
-        st.caption("The model's card gives no accuracy for this setting.", help=help_text)
-    elif found.loc is None or rows[0].num_tokens == found.num_tokens:
-        plain_rows = accuracies_near(shown.model.card, None, 0)
-        beside = f" (plain ViT: {percent(plain_rows[0].top1)})" if plain_rows and found.loc is not None else ""
-        st.caption(f"Accuracy with this setting: **{percent(rows[0].top1)}**{beside}, from the card.", help=help_text)
-    else:
-        known = " and ".join(f"{percent(row.top1)} with {row.num_tokens} tokens" for row in rows)
-        st.caption(f"Accuracy {place_name(found.loc, config)}: {known}, from the card.", help=help_text)
+        return "–", "not on the model's card"
+    if found.loc is None:
+        return percent(rows[0].top1), "the plain ViT"
+    if rows[0].num_tokens == found.num_tokens:
+        plain_rows = accuracies_near(card, None, 0)
+        return percent(rows[0].top1), f"plain ViT {percent(plain_rows[0].top1)}" if plain_rows else "from the card"
+    ends = list(dict.fromkeys(percent(row.top1) for row in rows))
+    known = " and ".join(str(row.num_tokens) for row in rows)
+    return " to ".join(ends), f"measured with {known} tokens"
 
 
-def speed(at: Here, shown: Shown, found: Analysis, line: DeltaGenerator) -> None:
+def speed(at: Here, shown: Shown, found: Analysis, place: DeltaGenerator) -> None:
     """Latency of this setting and of the plain network, measured here once and kept.
 
     Measuring gives way to whatever the visitor does next, and is left out while the device is busy.
@@ -94,37 +110,41 @@ def speed(at: Here, shown: Shown, found: Analysis, line: DeltaGenerator) -> None
         at: Server and visit.
         shown: What is on the screen.
         found: The answer for the setting.
-        line: Where the sentence goes.
+        place: Where the figure goes.
     """
     model, device, image_hw = shown.model, shown.request.device, found.geometry.input_hw
     views: tuple[View, View] = (found.loc, found.num_tokens, ()), (None, 0, ())
     known = [at.server.known_latency(model, device, image_hw, view) for view in views]
     if None in known:
         if at.server.worker(device).is_busy:
-            line.caption("Speed: the device is busy; measured when it is free.")
+            place.metric(_TIME, "–", "the device is busy", **_BESIDE, help=_TIME_HELP)
             return
-        line.caption("Speed: measuring …")
+        place.metric(_TIME, "…", "being measured", **_BESIDE, help=_TIME_HELP)
     try:
         here, baseline = (
             latency or wait_for(at.server.measure_latency(at.visit, model, device, image_hw, view))
             for latency, view in zip(known, views, strict=True)
         )
     except TokenLearnerError as error:
-        line.caption(f"Speed: {plain(str(error))}")
+        place.metric(_TIME, "–", "not measured", **_BESIDE, help=plain(str(error)))
         return
-    line.caption(
-        _speed_words(here, baseline),
-        help="Median time of one pass from pixels to probabilities, measured on this server just now, one input at a "
-        "time. Decoding is not in it.",
+    beside = "the plain ViT" if found.loc is None else f"plain ViT {milliseconds(baseline.median_ms)}"
+    place.metric(_TIME, milliseconds(here.median_ms), beside, **_BESIDE, help=f"{_TIME_HELP} {_spread(here)}")
+
+
+def footnote(shown: Shown, found: Analysis) -> None:
+    """What the figures hold for."""
+    device = compute_devices()[shown.request.device].label
+    st.caption(
+        f"{millions(found.compute.params)} parameters. Time measured here, one input at a time, on {plain(device)}; "
+        "accuracy from the model's card.",
+        help="Parameters of the whole model, with the modules at every place that it can be run with.",
     )
 
 
-def _speed_words(here: Latency, baseline: Latency) -> str:
-    """Median, spread and comparison in a sentence."""
-    words = f"Speed: **{milliseconds(here.median_ms)}**"
-    if here.loc is not None:
-        words += f", plain ViT {milliseconds(baseline.median_ms)} ({baseline.median_ms / here.median_ms:.1f} × as long)"
+def _spread(here: Latency) -> str:
+    """How a latency was measured, in a sentence."""
     return (
-        f"{words}. Median of {here.repeats} passes, the middle half {milliseconds(here.q1_ms)} to "
-        f"{milliseconds(here.q3_ms)}; batch {here.batch_size}, {here.dtype}, {plain(here.device)}."
+        f"Here: {here.repeats} passes, the middle half {milliseconds(here.q1_ms)} to {milliseconds(here.q3_ms)}; "
+        f"batch {here.batch_size}, {here.dtype}, {plain(here.device)}."
     )

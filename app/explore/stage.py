@@ -24,22 +24,14 @@ from tokenlearner.export import UNTRAINED_MARK
 PLAYER: Final = "player"
 
 
-def empty() -> None:
-    """What stands there before the first result."""
-    left, right = st.columns([2, 1], gap="medium")
-    left.skeleton(height=480)
-    with right:
-        st.skeleton(height=220)
-        st.skeleton(height=240)
-
-
 @st.fragment
 def draw(at: Here, shown: Shown) -> None:
     """Draw a result; the sliders choose tokens and place."""
     notes = st.container()
     left, right = st.columns([2, 1], gap="medium")
     with right.container(key="panels"):
-        says, desk, costs = st.container(), st.container(), st.container()
+        # What grows with the number of tokens stands below the sliders, so that they stay under the hand.
+        says, costs, desk = st.container(), st.container(), st.container()
     with costs:
         compute.heading()
         loc, num_tokens = sliders.draw(shown.model)
@@ -54,10 +46,10 @@ def draw(at: Here, shown: Shown) -> None:
     with desk:
         tokens.sentences(found)
     with costs:
-        compute.figures(shown, found)
-        speed = st.empty()
+        time = compute.figures(shown, found)
+        compute.footnote(shown, found)
     details.draw(shown, found)
-    compute.speed(at, shown, found, speed)
+    compute.speed(at, shown, found, time)
 
 
 def _found(at: Here, shown: Shown, view: View) -> Analysis:
@@ -95,7 +87,9 @@ def _player(shown: Shown, found: Analysis, trained: Analysis | None) -> None:
     if trained is not None and trained.token_maps is not None:
         scaled = trained.token_maps
         words += " · Drawn at the scale of the trained weights."
-    st.caption(words)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="title"):
+        st.markdown(lead(found), width="content")
+        st.caption(words, width="content")
     token_player(
         clip.media,
         clip.mime,
@@ -110,6 +104,18 @@ def _player(shown: Shown, found: Analysis, trained: Analysis | None) -> None:
         frame_hw=clip.frame_hw,
         autoplay=media.kind == "video",
     )
+
+
+def lead(found: Analysis) -> str:
+    """What the picture shows, in one sentence."""
+    rows, cols = found.geometry.grid_hw
+    whole = "the picture" if found.media.kind == "image" else "each frame" if found.clip_frames == 1 else "each moment"
+    if found.token_maps is None:
+        return f"**Plain ViT**: all {rows * cols} patches of {whole} go through every block."
+    left = found.num_tokens - len(found.muted)
+    if left == 1:
+        return f"**1 token** stands for the {rows * cols} patches of {whole}; its colour shows where it looks."
+    return f"**{left} tokens** stand for the {rows * cols} patches of {whole}; each colour shows where one looks."
 
 
 def _title(found: Analysis) -> str:

@@ -16,26 +16,29 @@ HALF = 0.5
 def mute(num_tokens: int) -> tuple[int, ...]:
     """Draw the switches and return the tokens that are left out."""
     if num_tokens < 2:
-        st.subheader("Tokens", anchor=False)
         return ()
-    with st.container(horizontal=True, key="mute"):
-        st.subheader("Tokens", anchor=False, width="content")
-        chosen = st.pills(
-            "Leave out",
-            range(num_tokens),
-            selection_mode="multi",
-            format_func=lambda token: str(token_number(token)),
-            key=f"muted of {num_tokens}",
-            wrap=True,
+    with st.container(horizontal=True):  # where a heading keeps its own height
+        st.subheader(
+            "Leave tokens out",
+            anchor=False,
+            width="content",
             help="The blocks behind TokenLearner run without these tokens: see what the predictions lose.",
         )
+    chosen = st.pills(
+        "Leave out",
+        range(num_tokens),
+        selection_mode="multi",
+        format_func=lambda token: str(token_number(token)),
+        key=f"muted of {num_tokens}",
+        wrap=True,
+        label_visibility="collapsed",
+    )
     return tuple(sorted(chosen))
 
 
 def sentences(found: Analysis) -> None:
     """Say which token looks most narrowly, and which most widely."""
     if found.token_maps is None:
-        st.caption("The plain network has no tokens of its own: every patch goes through every block.")
         return
     area = half_area(found.token_maps).mean(axis=0)
     narrow, wide = int(area.argmin()), int(area.argmax())

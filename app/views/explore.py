@@ -1,27 +1,8 @@
 """Explore: a photo or clip, where its tokens look, what the network says, and what that costs."""
 
-import streamlit as st
+from app.opening import starting
 
-from app.explore import asking, source, stage
-from app.explore.page import here, told
-from app.text import plain
-from tokenlearner.errors import TokenLearnerError
+with starting():
+    from app.explore import main
 
-# Each part keeps its place on the page, whatever the others show: an element that moves is made anew.
-choice, messages, picture = st.container(), st.container(), st.container()
-try:
-    at = here()
-    with choice:
-        wish = source.draw(at)
-    asking.ask(at, wish)
-    with messages:
-        for sentence in told():
-            st.error(plain(sentence), icon=":material/error:")
-        asking.status(at, wish)
-    with picture:
-        if at.visit.shown is None:
-            stage.empty()
-        else:
-            stage.draw(at, at.visit.shown)
-except TokenLearnerError as error:
-    st.error(plain(str(error)), icon=":material/error:")
+main.draw()

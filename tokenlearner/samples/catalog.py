@@ -43,6 +43,14 @@ class Sample:
 
 _CLIPS: Final = (
     Sample(
+        name="portrait",
+        title="Astronaut and shuttle",
+        kind="video",
+        description="A camera moves from an astronaut to the model of a space shuttle beside her, and back.",
+        attribution=f"Photograph: NASA Great Images. Camera movement {_RENDERED}.",
+        licence="public domain",
+    ),
+    Sample(
         name="ride",
         title="Motorcycle at dusk",
         kind="video",
@@ -171,8 +179,7 @@ def sample_path(name: str, cache_dir: Path | None = None) -> Path:
             ) from error
         from tokenlearner.samples import clips  # the renderer, which most runs do not need
 
-        scenes = {"ride": clips.ride, "garage": clips.garage, "lawn": clips.lawn, "shapes": clips.shapes}
-        clips.write_clip(scenes[name], path)
+        clips.write_clip(clips.SCENES[name], path)
     return path
 
 

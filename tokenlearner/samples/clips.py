@@ -32,6 +32,17 @@ def write_clip(scene: Scene, path: Path) -> None:
             writer.write(picture, number / FPS)
 
 
+def portrait() -> Iterator[Picture]:
+    """A camera moves slowly from an astronaut to the model of a space shuttle beside her, and back."""
+    width, height = 640, 360
+    photograph = load_photograph("astronaut.png")
+    for u in _ticks(5.0):
+        there = 0.5 - 0.5 * float(np.cos(2 * np.pi * u))
+        x, y, seen = 246 + 80 * there, 128 - 13 * there, 440 - 80 * there
+        camera = np.array([[1, 0, seen / 2 - x], [0, 1, seen * height / width / 2 - y]], np.float32) * (width / seen)
+        yield np.asarray(cv2.warpAffine(photograph, camera, (width, height), flags=cv2.INTER_CUBIC), np.uint8)
+
+
 def ride() -> Iterator[Picture]:
     """A motorcycle rides past a rocket at dusk while the camera follows it."""
     height, width, horizon = 270, 480, 203
@@ -114,6 +125,16 @@ def shapes() -> Iterator[Picture]:
             x, y = 45 + way * room
             shape.paste_on(canvas, (float(x), float(y)), angle_deg=float(turn_deg[number] * u), shadow_px=7.0)
         yield _to_picture(canvas)
+
+
+SCENES: Final[dict[str, Scene]] = {
+    "portrait": portrait,
+    "ride": ride,
+    "garage": garage,
+    "lawn": lawn,
+    "shapes": shapes,
+}
+"""The clips by their samples' names."""
 
 
 def _ticks(seconds: float) -> Iterator[float]:

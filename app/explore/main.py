@@ -1,0 +1,33 @@
+"""The page as a whole: the row that chooses, what there is to say, the picture with its panels."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.explore import asking, source, stage
+from app.explore.page import here, told
+from app.opening import skeleton
+from app.text import plain
+from tokenlearner.errors import TokenLearnerError
+
+
+def draw() -> None:
+    """Draw the page."""
+    # Each part keeps its place on the page, whatever the others show: an element that moves is made anew.
+    choice, messages, picture = st.container(), st.container(), st.container()
+    try:
+        at = here()
+        with choice:
+            wish = source.draw(at)
+        asking.ask(at, wish)
+        with messages:
+            for sentence in told():
+                st.error(plain(sentence), icon=":material/error:")
+            asking.status(at, wish)
+        with picture:
+            if at.visit.shown is None:
+                skeleton()
+            else:
+                stage.draw(at, at.visit.shown)
+    except TokenLearnerError as error:
+        st.error(plain(str(error)), icon=":material/error:")
