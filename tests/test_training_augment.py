@@ -6,7 +6,7 @@ import torch
 
 from tokenlearner.data.dataset import PhotoStore
 from tokenlearner.data.photos import Cutouts, Photos, cut_out
-from tokenlearner.training.augment import centre_crops, make_batch, random_crops
+from tokenlearner.training.augment import add_objects, centre_crops, make_batch, random_crops
 from tokenlearner.training.recipe import AugmentSettings
 
 CPU = torch.device("cpu")
@@ -109,3 +109,42 @@ def test_objects_are_cut_out_of_white_ground_with_their_own_proportions() -> Non
     assert float(found.aspect[0]) == pytest.approx(2.0 * 51 / 21, rel=0.03)
     assert int(found.rgba[0, 3, 32, 32]) == 255
     assert int(found.rgba[0, 3, 0, 0]) == 0
+
+
+def test_patches_bring_objects_of_any_class_with_soft_edges() -> None:
+    white = Photos(torch.full((5, 3, 30, 30), 255, dtype=torch.uint8), torch.ones(5), torch.arange(5))
+    none = Cutouts(torch.zeros(0, 4, 64, 64, dtype=torch.uint8), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    collage = add_objects(torch.zeros(40, 3, 48, 40), white, none, 5, torch.Generator().manual_seed(1), patch_share=1.0)
+    assert torch.allclose(collage.rgb[:, 0], collage.cover, atol=1e-5)  # white on black: the colour is the cover
+    assert set(collage.target.argmax(1).tolist()) == set(range(5))
+    soft = (collage.cover > 0.02) & (collage.cover < 0.98)
+    assert 0.02 < float(soft.float().mean()) < 0.5
+    assert float(collage.cover.amax()) > 0.99
+
+
+def test_patches_and_cutouts_come_in_the_share_that_was_asked_for() -> None:
+    blue = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
+    blue[:, 2] = 255
+    patches = Photos(blue, torch.ones(1), torch.tensor([0]))
+    red = torch.zeros(1, 4, 64, 64, dtype=torch.uint8)
+    red[:, 0], red[:, 3] = 255, 255
+    objects = Cutouts(red, torch.ones(1), torch.tensor([1]))
+    ground = torch.zeros(300, 3, 16, 16)
+    collage = add_objects(ground, patches, objects, 2, torch.Generator().manual_seed(2), patch_share=0.25)
+    alone = collage.target.max(dim=1).values == 1
+    assert float((collage.target[alone].argmax(1) == 1).float().mean()) == pytest.approx(0.83, abs=0.1)
+
+
+def test_cutmix_shares_the_target_by_area() -> None:
+    pixels = torch.zeros(2, 3, 30, 30, dtype=torch.uint8)
+    pixels[1] = 255
+    pair = Photos(pixels, torch.ones(2), torch.tensor([0, 1]))
+    none = Cutouts(torch.zeros(0, 4, 64, 64, dtype=torch.uint8), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    settings = AugmentSettings(collage_share=0.0, grey=0.0, jitter=0.0, cutmix_share=0.5)
+    chosen = torch.tensor([0, 1] * 40)
+    batch = make_batch(pair, chosen, none, (36, 24), 2, settings, torch.Generator().manual_seed(3))
+    white = batch.rgb.mean(dim=(1, 2, 3))
+    assert torch.allclose(batch.target[:, 1], white, atol=1e-4)
+    mixed = (batch.target > 0).all(dim=1)
+    assert 0.3 < float(mixed.float().mean()) < 0.7
+    assert torch.allclose(batch.target.sum(1), torch.ones(80))

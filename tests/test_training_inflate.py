@@ -70,6 +70,16 @@ def test_classes_go_over_by_name_and_new_ones_keep_their_weights() -> None:
     assert kept == ("head.weight", "head.bias")
 
 
+def test_a_video_model_of_fewer_tokens_takes_the_first() -> None:
+    image = build(IMAGE, 0)
+    video = build(dataclasses.replace(VIDEO, token_learner=TokenLearnerConfig(num_tokens=2, bottleneck_dim=9)), 1)
+    inflate_(video, image)
+    frame = torch.randn(2, 3, 8, 12)
+    clip = frame.unsqueeze(1).expand(-1, 6, -1, -1, -1)
+    maps = image.tokenize(image.prefix(frame, 1), 2).token_maps
+    assert torch.allclose(video.tokenize(video.prefix(clip, 1)).token_maps, maps.expand(-1, 3, -1, -1), atol=1e-4)
+
+
 def test_an_image_model_of_another_shape_is_refused() -> None:
     other = build(dataclasses.replace(IMAGE, mlp_dim=15), 0)
     with pytest.raises(ConfigError, match=r"blocks.0.mlp.fc1.weight has the shape \(15, 10\) there and \(14, 10\)"):

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from tokenlearner.data.dataset import PhotoStore
+from tokenlearner.data.moving import ClipSettings
 from tokenlearner.data.photos import Cutouts, Photos
 from tokenlearner.engine.device import pick_device
 from tokenlearner.errors import CheckpointError, ConfigError
 from tokenlearner.training.export import export
-from tokenlearner.training.loop import Trainer, TrainingData, canvas_hw
+from tokenlearner.training.batches import TrainingData
+from tokenlearner.training.loop import Trainer, canvas_hw
 from tokenlearner.training.precision import Replica
 from tokenlearner.training.recipe import AugmentSettings, OptimizerSettings, Recipe, Stage
 from tokenlearner.weights import load_checkpoint
@@ -36,7 +38,7 @@ def tiny_recipe(epochs: int = 2) -> Recipe:
             "default_loc": 1,
             "token_learner": {"num_tokens": 3, "bottleneck_dim": 6},
         },
-        stages=(Stage(img_size=24, epochs=epochs),),
+        stages=(Stage(img_sizes=(24,), epochs=epochs),),
         optimizer=OptimizerSettings(batch_size=12, warmup_steps=2, lr=3e-3, ema_decay=0.7),
         augment=AugmentSettings(collage_share=0.0, jitter=0.05),
     )
@@ -51,7 +53,7 @@ def tiny_data(count: int = 36) -> TrainingData:
     store = PhotoStore(pixels, np.ones(count, np.float32))
     photos = Photos.from_store(store, labels, CPU)
     none = Cutouts(torch.zeros(0, 4, 64, 64, dtype=torch.uint8), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
-    return TrainingData(photos, none, photos, NAMES)
+    return TrainingData(photos, none, photos, NAMES, none)
 
 
 def trainer(run_dir: Path, recipe: Recipe | None = None, **options: bool) -> Trainer:
@@ -93,11 +95,67 @@ def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path / "run", other)
 
 
-def test_only_elastic_v11_image_models_are_trained_here(tmp_path: Path) -> None:
+def test_an_elastic_run_takes_v11_modules_alone(tmp_path: Path) -> None:
     recipe = tiny_recipe()
     v10 = dataclasses.replace(recipe, model={**recipe.model, "token_learner": {"num_tokens": 3, "version": "1.0"}})
-    with pytest.raises(ConfigError, match=r"v1\.1, without TokenFuser"):
+    with pytest.raises(ConfigError, match=r"v1\.1 modules without TokenFuser. Set elastic = false"):
         trainer(tmp_path / "run", v10)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(
+    "module",
+    [
+        None,
+        {"num_tokens": 3, "bottleneck_dim": 6},
+        {"num_tokens": 3, "version": "1.0"},
+        {"num_tokens": 3, "bottleneck_dim": 6, "use_fuser": True},
+        {"num_tokens": 3, "version": "average"},
+        {"num_tokens": 3, "version": "strided"},
+    ],
+)
+def test_every_variant_is_trained_alone(tmp_path: Path, module: dict[str, object] | None, bf16: bool) -> None:
+    recipe = tiny_recipe(epochs=6)
+    model = {**recipe.model, "token_learner": module}
+    if module is None:
+        model |= {"tokenlearner_locs": (), "default_loc": None}
+    run = trainer(tmp_path / "run", dataclasses.replace(recipe, model=model, elastic=False), bf16=bf16)
+    run.run()
+    part = "plain" if module is None else "tails"
+    assert run.history[-1]["loss"][part] < run.history[0]["loss"][part]
+    assert list(run.history[-1]["top1"]) == ["none" if module is None else "1/3"]
+
+
+def test_a_run_is_measured_as_often_as_its_recipe_says_and_at_the_end(tmp_path: Path) -> None:
+    run = trainer(tmp_path / "run", dataclasses.replace(tiny_recipe(epochs=5), measure_every=2))
+    run.run()
+    assert [record["epoch"] for record in run.history] == [1, 3, 4]
+
+
+def video_recipe(start_from: str = "") -> Recipe:
+    recipe = tiny_recipe(epochs=2)
+    model = {**recipe.model, "num_frames": 4, "tubelet_size": 2}
+    clips = ClipSettings()
+    return dataclasses.replace(recipe, name="tiny-video", model=model, clips=clips, start_from=start_from)
+
+
+def test_a_video_run_learns_what_moves_and_how_from_an_image_model(tmp_path: Path) -> None:
+    image = trainer(tmp_path / "image")
+    start = export(image, tmp_path, command="train tiny", device=pick_device("cpu"))
+    run = trainer(tmp_path / "video", video_recipe(str(start)))
+    assert torch.allclose(run.model.blocks[0].mlp.fc1.weight, image.average.blocks[0].mlp.fc1.weight, atol=1e-3)
+    run.run()
+    last = run.history[-1]
+    assert set(last["top1"]) == {f"{q} {s}" for q in ("object", "motion") for s in ("none", "1/2", "1/3")}
+    assert 0 <= last["object_mass"]["1"] <= 1
+    assert run.average.config.class_names[:3] == NAMES
+    again = trainer(tmp_path / "video", video_recipe("a file that is gone"))  # a run goes on without its start
+    assert again.epoch == 2
+
+
+def test_clips_and_frames_belong_together(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="num_frames in"):
+        trainer(tmp_path / "run", dataclasses.replace(video_recipe(), model=tiny_recipe().model))
 
 
 def test_the_export_loads_and_carries_the_curves(tmp_path: Path) -> None:

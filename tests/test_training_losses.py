@@ -7,18 +7,31 @@ import torch
 
 from tokenlearner.training.losses import distillation, map_overlap, rebuild_error, soft_cross_entropy
 
+ALL = (slice(None),)
+
 
 def test_soft_cross_entropy_of_a_shared_target_is_the_mean_of_both_classes() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0]])
     log_z = math.log(math.exp(2) + 1 + math.exp(-1))
     expected = 0.5 * (log_z - 2.0) + 0.5 * (log_z - 0.0)
-    assert float(soft_cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0]]))) == pytest.approx(expected)
+    assert float(soft_cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0]]), ALL)) == pytest.approx(expected)
+
+
+def test_losses_of_two_questions_add_up_and_do_not_touch_one_another() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0, 0.5, 0.25]])
+    target = torch.tensor([[1.0, 0.0, 0.0, 0.0, 1.0]])
+    first, second = (slice(0, 3),), (slice(3, 5),)
+    parts = [float(soft_cross_entropy(logits, target, group, 0.1)) for group in (first, second)]
+    assert float(soft_cross_entropy(logits, target, first + second, 0.1)) == pytest.approx(sum(parts))
+    assert parts[1] == pytest.approx(0.95 * math.log(1 + math.exp(0.25)) + 0.05 * math.log(1 + math.exp(-0.25)))
+    taught = [float(distillation(logits, 2 * logits, group)) for group in (first, second)]
+    assert float(distillation(logits, 2 * logits, first + second)) == pytest.approx(sum(taught))
 
 
 def test_distillation_is_least_where_student_equals_teacher_and_teaches_the_student_only() -> None:
     teacher = torch.tensor([[1.0, -2.0, 0.5]], requires_grad=True)
     same = teacher.detach().clone().requires_grad_()
-    loss = distillation(same, teacher)
+    loss = distillation(same, teacher, ALL)
     loss.backward()
     p = teacher.detach().softmax(1)
     assert loss.item() == pytest.approx(float(-(p * p.log()).sum()))

@@ -140,7 +140,7 @@ class ImageSet:
         side: int,
         *,
         cache_dir: Path | None = None,
-        workers: int = 2,
+        workers: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> PhotoStore:
         """Decode every photograph once, squashed to `side` x `side` pixels.
@@ -149,7 +149,7 @@ class ImageSet:
             side: Side of the stored squares in pixels.
             cache_dir: Where the array is kept for the next start, under a name made from the
                 files' names, sizes and times; None keeps nothing.
-            workers: Decoding threads.
+            workers: Decoding threads; None for one a processor.
             progress: Called with (photographs done, all) now and then.
 
         Raises:
@@ -166,7 +166,7 @@ class ImageSet:
             aspect[index] = image.info["aspect"]
             pixels[index] = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
 
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             for done, _ in enumerate(pool.map(load, range(len(self))), start=1):
                 if progress is not None and (done % 256 == 0 or done == len(self)):
                     progress(done, len(self))

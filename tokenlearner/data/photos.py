@@ -6,7 +6,9 @@ resamples, so one `grid_sample` makes the whole batch, on CPU and GPU alike.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -73,25 +75,32 @@ def cut_out(
 ) -> Cutouts:
     """Cut out every object of `store` that stands on white; photographs without white ground are passed over."""
     rgba, aspects, kept = [], [], []
-    for i, (rgb, aspect) in enumerate(zip(store.pixels, store.aspect, strict=True)):
-        mask = white_ground_mask(rgb)
-        if progress is not None and i % 256 == 0:
-            progress(i, len(store))
-        if mask is None:
-            continue
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        alpha = mask[box].astype(np.uint8) * 255
-        colour = np.dstack([np.where(mask[box][..., None], rgb[box], 0).astype(np.uint8), alpha])
-        rgba.append(cv2.resize(colour, (CUTOUT_SIDE, CUTOUT_SIDE), interpolation=cv2.INTER_AREA))
-        aspects.append(float(aspect) * alpha.shape[1] / alpha.shape[0])
-        kept.append(int(labels[i]))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for i, found in enumerate(pool.map(_cut, store.pixels)):
+            if progress is not None and i % 256 == 0:
+                progress(i, len(store))
+            if found is None:
+                continue
+            rgba.append(cv2.resize(found, (CUTOUT_SIDE, CUTOUT_SIDE), interpolation=cv2.INTER_AREA))
+            aspects.append(float(store.aspect[i]) * found.shape[1] / found.shape[0])
+            kept.append(int(labels[i]))
     stacked = np.stack(rgba) if rgba else np.zeros((0, CUTOUT_SIDE, CUTOUT_SIDE, 4), np.uint8)
     return Cutouts(
         torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(device),
         torch.tensor(aspects, dtype=torch.float32, device=device),
         torch.tensor(kept, dtype=torch.int64, device=device),
     )
+
+
+def _cut(rgb: UInt8[np.ndarray, "side side 3"]) -> UInt8[np.ndarray, "rows columns 4"] | None:
+    """The box of an object on white ground, colours times alpha with alpha."""
+    mask = white_ground_mask(rgb)
+    if mask is None:
+        return None
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    inside = mask[box][..., None]
+    return np.concatenate([np.where(inside, rgb[box], 0), inside * np.uint8(255)], axis=2, dtype=np.uint8)
 
 
 def crop(

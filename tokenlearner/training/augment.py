@@ -15,10 +15,11 @@ from torch import Generator, Tensor
 
 from tokenlearner.data.photos import Cutouts as Cutouts  # importable from here as well
 from tokenlearner.data.photos import Photos as Photos
-from tokenlearner.data.photos import crop, uniform
+from tokenlearner.data.photos import CUTOUT_SIDE, crop, uniform
 from tokenlearner.training.recipe import AugmentSettings
 
 _MAX_OBJECTS = 3
+_PATCH_RADIUS, _PATCH_EDGE = 0.95, 0.2  # of a soft-edged patch, in halves of its side
 _OBJECT_SIDE = (0.3, 0.62)  # of the canvas: square root of the object's box area
 _CLUTTER_AREA = (0.03, 0.2)  # of a photograph: small enough that no object is whole
 
@@ -28,11 +29,12 @@ class Batch:
     """Training input.
 
     Attributes:
-        rgb: Colours in 0..1, not yet normalised.
-        target: Class probabilities; a collage shares its mass between the objects it shows.
+        rgb: Colours in 0..1, not yet normalised; frames come second for clips.
+        target: Class probabilities; a collage shares its mass between the objects it shows, and each
+            question of a model that answers several has probabilities of its own.
     """
 
-    rgb: Float[Tensor, "batch 3 height width"]
+    rgb: Float[Tensor, "batch *frames 3 height width"]
     target: Float[Tensor, "batch classes"]
 
 
@@ -56,14 +58,22 @@ def make_batch(
         settings: Strength of each change.
         generator: Source of every random draw, on the photographs' device.
     """
-    num_collages = round(settings.collage_share * len(chosen)) if len(cutouts) else 0
+    patch_share = settings.patch_share if len(cutouts) else 1.0
+    some = len(cutouts) > 0 or settings.patch_share > 0
+    num_collages = round(settings.collage_share * len(chosen)) if some else 0
     scale = torch.empty(len(chosen), device=photos.pixels.device)
     scale[num_collages:] = uniform(len(chosen) - num_collages, settings.min_scale, 1.0, generator)
     scale[:num_collages] = uniform(num_collages, *_CLUTTER_AREA, generator)
     rgb = random_crops(photos, chosen, canvas_hw, scale, generator)
     target = F.one_hot(photos.labels[chosen], num_classes).float()
     if num_collages:
-        rgb[:num_collages], target[:num_collages] = _add_objects(rgb[:num_collages], cutouts, num_classes, generator)
+        collage = add_objects(
+            rgb[:num_collages], photos, cutouts, num_classes, generator, patch_share=patch_share
+        )
+        rgb[:num_collages], target[:num_collages] = collage.rgb, collage.target
+    rgb[num_collages:], target[num_collages:] = _cutmix(
+        rgb[num_collages:], target[num_collages:], settings.cutmix_share, generator
+    )
     return Batch(_jitter(rgb, settings, generator), target)
 
 
@@ -96,19 +106,49 @@ def centre_crops(
     return crop(photos.pixels[chosen], (1 - width) / 2, (1 - height) / 2, width, height, canvas_hw, 1.0)
 
 
-def _add_objects(
-    rgb: Float[Tensor, "batch 3 height width"], cutouts: Cutouts, num_classes: int, generator: Generator
-) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch classes"]]:
-    """Lay one to three objects over each picture and say which classes it now shows."""
+@dataclass(frozen=True)
+class Collage:
+    """Pictures with objects laid over them.
+
+    Attributes:
+        rgb: Colours in 0..1.
+        target: Class probabilities, shared evenly between the classes shown.
+        cover: How much of each pixel belongs to an object, 0..1.
+    """
+
+    rgb: Float[Tensor, "batch 3 height width"]
+    target: Float[Tensor, "batch classes"]
+    cover: Float[Tensor, "batch height width"]
+
+
+def add_objects(
+    rgb: Float[Tensor, "batch 3 height width"],
+    photos: Photos,
+    cutouts: Cutouts,
+    num_classes: int,
+    generator: Generator,
+    *,
+    patch_share: float = 0.0,
+) -> Collage:
+    """Lay one to three objects over each picture and say which classes it now shows.
+
+    Args:
+        rgb: The grounds, 0..1.
+        photos: Where soft-edged patches come from.
+        cutouts: Where objects cut out of white ground come from; may be empty if `patch_share` is 1.
+        num_classes: Width of the target.
+        generator: Source of every random draw.
+        patch_share: Part of the objects that are patches.
+    """
     batch, _, height, width = rgb.shape
     device = rgb.device
     count = torch.randint(1, _MAX_OBJECTS + 1, (batch,), generator=generator, device=device)
     target = torch.zeros(batch, num_classes, device=device)
+    free = torch.ones(batch, 1, height, width, device=device)
     for i in range(_MAX_OBJECTS):
-        chosen = torch.randint(len(cutouts), (batch,), generator=generator, device=device)
+        rgba, aspect, labels = _draw_objects(photos, cutouts, batch, patch_share, generator)
         shown = (i < count).float()
         side = uniform(batch, *_OBJECT_SIDE, generator) * math.sqrt(height * width)
-        aspect = cutouts.aspect[chosen]
         object_w, object_h = side * aspect.sqrt(), side / aspect.sqrt()
         angle = uniform(batch, -0.3, 0.3, generator)
         flip = torch.where(uniform(batch, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
@@ -121,11 +161,61 @@ def _add_objects(
         theta[:, 1, 0], theta[:, 1, 1] = -sin * width / object_h, cos * height / object_h
         theta[:, :, 2] = -(theta[:, :, :2] @ torch.stack([x, y], dim=1).unsqueeze(2)).squeeze(2)
         grid = F.affine_grid(theta, [batch, 4, height, width], align_corners=False)
-        layer = F.grid_sample(cutouts.rgba[chosen].float() / 255, grid, align_corners=False) * shown.view(-1, 1, 1, 1)
+        layer = F.grid_sample(rgba, grid, align_corners=False) * shown.view(-1, 1, 1, 1)
         rgb = rgb * (1 - layer[:, 3:]) + layer[:, :3]
-        target.scatter_add_(1, cutouts.labels[chosen].unsqueeze(1), shown.unsqueeze(1))
+        free = free * (1 - layer[:, 3:])
+        target.scatter_add_(1, labels.unsqueeze(1), shown.unsqueeze(1))
     target = (target > 0).float()
-    return rgb, target / target.sum(dim=1, keepdim=True)
+    return Collage(rgb, target / target.sum(dim=1, keepdim=True), 1 - free[:, 0])
+
+
+def _draw_objects(
+    photos: Photos, cutouts: Cutouts, count: int, patch_share: float, generator: Generator
+) -> tuple[Float[Tensor, "count 4 side side"], Float[Tensor, " count"], Int64[Tensor, " count"]]:
+    """Colours times alpha with alpha (0..1), width / height, and class of random objects."""
+    device = photos.pixels.device
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    if patch_share < 1:
+        chosen = torch.randint(len(cutouts), (count,), generator=generator, device=device)
+        parts.append((cutouts.rgba[chosen].float() / 255, cutouts.aspect[chosen], cutouts.labels[chosen]))
+    if patch_share > 0:
+        chosen = torch.randint(len(photos), (count,), generator=generator, device=device)
+        rgb = F.interpolate(photos.pixels[chosen].float() / 255, (CUTOUT_SIDE, CUTOUT_SIDE), mode="area")
+        axis = (torch.arange(CUTOUT_SIDE, device=device) + 0.5) * 2 / CUTOUT_SIDE - 1
+        radius = (axis.square()[:, None] + axis.square()[None, :]).sqrt()
+        alpha = ((_PATCH_RADIUS - radius) / _PATCH_EDGE).clamp(0, 1).expand(count, 1, -1, -1)
+        parts.append((torch.cat([rgb * alpha, alpha], dim=1), photos.aspect[chosen], photos.labels[chosen]))
+    if len(parts) == 1:
+        return parts[0]
+    is_patch = uniform(count, 0.0, 1.0, generator) < patch_share
+    (cut, cut_aspect, cut_labels), (soft, soft_aspect, soft_labels) = parts
+    return (
+        torch.where(is_patch.view(-1, 1, 1, 1), soft, cut),
+        torch.where(is_patch, soft_aspect, cut_aspect),
+        torch.where(is_patch, soft_labels, cut_labels),
+    )
+
+
+def _cutmix(
+    rgb: Float[Tensor, "batch 3 height width"],
+    target: Float[Tensor, "batch classes"],
+    share: float,
+    generator: Generator,
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch classes"]]:
+    """Put a rectangle of another picture of the batch into some pictures, and mix the targets by area."""
+    n, _, height, width = rgb.shape
+    if not share or n < 2:
+        return rgb, target
+    mixed = uniform(n, 0.0, 1.0, generator) < share
+    kept = uniform(n, 0.2, 0.8, generator).sqrt()  # side of the rectangle, as a share of the picture's
+    left, top = ((1 - kept) * uniform(n, 0.0, 1.0, generator) for _ in range(2))
+    x = (torch.arange(width, device=rgb.device) + 0.5) / width
+    y = (torch.arange(height, device=rgb.device) + 0.5) / height
+    across = (x >= left[:, None]) & (x < (left + kept)[:, None])
+    down = (y >= top[:, None]) & (y < (top + kept)[:, None])
+    inside = down[:, None, :, None] & across[:, None, None, :] & mixed.view(-1, 1, 1, 1)
+    area = inside.float().mean(dim=(1, 2, 3)).unsqueeze(1)
+    return torch.where(inside, rgb.roll(1, 0), rgb), target * (1 - area) + target.roll(1, 0) * area
 
 
 def _jitter(

@@ -46,6 +46,8 @@ def inflate_(video: TokenLearnerViT, image: TokenLearnerViT) -> tuple[str, ...]:
             source = (source / frames).unsqueeze(2).expand(-1, -1, frames, -1, -1)
         elif name == "pos_embed":
             source = source.expand(-1, target.shape[1], -1, -1)
+        elif name.startswith("token_learners.") and len(source) > len(target):
+            source = source[: len(target)]  # tokens are nested: the first are the ones to keep
         if source.shape != target.shape:
             raise ConfigError(
                 f"The image model does not fit: {name} has the shape {tuple(given[name].shape)} there "

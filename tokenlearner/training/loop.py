@@ -8,44 +8,32 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenlearner.config import ModelConfig
 from tokenlearner.errors import CheckpointError, ConfigError
-from tokenlearner.layers import init_map_logits_
+from tokenlearner.layers import TokenLearnerV10, TokenLearnerV11, init_map_logits_
 from tokenlearner.model import TokenLearnerViT
-from tokenlearner.training.augment import Cutouts, Photos, make_batch
+from tokenlearner.training.batches import TrainingData, draw_batch
+from tokenlearner.training.inflate import inflate_
 from tokenlearner.training.monitor import EpochMeasures, measure
 from tokenlearner.training.precision import Replica, has_fast_bf16
 from tokenlearner.training.recipe import Recipe
-from tokenlearner.training.steps import elastic_loss
+from tokenlearner.training.steps import StepLoss, elastic_loss, single_loss
+from tokenlearner.weights import load_model
 
 _CANVAS_SHAPES: Final = (1.0, 1.0, 4 / 3, 3 / 4)  # width / height, drawn anew each step
 _TAIL_TOKENS: Final = (1, 2, 4, 8, 8, 16, 16, 16)
 _MAP_TOKENS: Final = (4, 8, 16)
 _MEASURED: Final = 400  # validation photographs an epoch
 _STATE: Final = "state.pt"
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run sees and is measured on, on one device.
-
-    Attributes:
-        train: Photographs to learn from.
-        cutouts: Objects on white ground among them.
-        val: Photographs that training never sees.
-        class_names: In label order.
-    """
-
-    train: Photos
-    cutouts: Cutouts
-    val: Photos
-    class_names: tuple[str, ...]
+_LOSS_PARTS: Final = ("total", "plain", "tails", "rebuild", "overlap")
+_SPOKEN: Final = 10  # steps between two reports of the loss
 
 
 class Trainer:
@@ -68,17 +56,14 @@ class Trainer:
     ) -> None:
         self.recipe, self.data, self.run_dir, self.device = recipe, data, run_dir, device
         config = recipe.model_config(data.class_names)
-        if (
-            config.is_video
-            or config.token_learner is None
-            or config.token_learner.version != "1.1"
-            or config.uses_fuser
-        ):
-            raise ConfigError("This loop trains elastic image models: v1.1, without TokenFuser.")
+        _check_trainable(config, recipe)
         torch.manual_seed(recipe.seed)
         self.model = TokenLearnerViT(config, drop_path=recipe.optimizer.drop_path)
         for module in self.model.token_learners.values():
-            init_map_logits_(module, recipe.optimizer.map_init_std)  # type: ignore[arg-type]  # ModuleDict values
+            if isinstance(module, TokenLearnerV10 | TokenLearnerV11):
+                init_map_logits_(module, recipe.optimizer.map_init_std)
+        if recipe.start_from and not (run_dir / _STATE).exists():
+            inflate_(self.model, load_model(recipe.start_from).model)
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval()
         self.optimizers = _optimizers(self.model, recipe)
@@ -87,7 +72,7 @@ class Trainer:
         run_dir.mkdir(parents=True, exist_ok=True)
         self._resume()
         self.bf16 = has_fast_bf16(device) if bf16 is None else bf16
-        self.replica = Replica(self.model, bf16=self.bf16)
+        self.replica = Replica(self.model, bf16=self.bf16, exact_maps=recipe.elastic)
 
     @property
     def precision(self) -> str:
@@ -135,45 +120,41 @@ class Trainer:
         order = torch.randperm(len(self.data.train), generator=generator, device=self.device)
         size = self.recipe.optimizer.batch_size
         self.replica.model.train()
-        sums: dict[str, float] = {}
+        sums = torch.zeros(len(_LOSS_PARTS), device=self.device)  # read once an epoch: reading waits for the device
         for i in range(self.steps_per_epoch):
-            losses = self._train_step(order[i * size : (i + 1) * size], draw, generator)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value / self.steps_per_epoch
+            sums += self._train_step(order[i * size : (i + 1) * size], draw, generator) / self.steps_per_epoch
             self.step += 1
-            if progress is not None:
-                progress(self.step, self.total_steps, losses["total"])
+            if progress is not None and (self.step % _SPOKEN == 0 or i + 1 == self.steps_per_epoch):
+                progress(self.step, self.total_steps, float(sums[0]) * self.steps_per_epoch / (i + 1))
+        losses = dict(zip(_LOSS_PARTS, sums.tolist(), strict=True))
         self.seconds += time.monotonic() - started
-        stage = self.recipe.stage_at(self.epoch)
-        measures: EpochMeasures = measure(self.average, self.data.val, stage.img_size, max_photos=_MEASURED)
+        last = self.epoch + 1 == self.recipe.epochs
+        if (self.epoch + 1) % self.recipe.measure_every and not last:
+            return
+        side = self.recipe.stage_at(self.epoch).img_sizes[0]
+        measures: EpochMeasures = measure(self.average, self.data, side, self.recipe, max_photos=None if last else _MEASURED)
         record = {
             "epoch": self.epoch,
             "seconds": round(self.seconds, 1),
-            "img_size": stage.img_size,
-            "loss": {name: round(value, 4) for name, value in sums.items()},
+            "img_size": side,
+            "loss": {name: round(value, 4) for name, value in losses.items()},
             **measures.to_dict(),
             "collapsed": measures.collapsed,
         }
         self.history.append(record)
 
-    def _train_step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> dict[str, float]:
+    def _train_step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> Float[Tensor, " parts"]:
         recipe, config = self.recipe, self.model.config
-        canvas = canvas_hw(recipe.stage_at(self.epoch).img_size, draw.choice(_CANVAS_SHAPES), config.patch_size)
-        batch = make_batch(
-            self.data.train, chosen, self.data.cutouts, canvas, config.num_classes, recipe.augment, generator
-        )
+        side = draw.choice(recipe.stage_at(self.epoch).img_sizes)
+        canvas = canvas_hw(side, draw.choice(_CANVAS_SHAPES), config.patch_size)
+        batch = draw_batch(self.data, chosen, canvas, config, recipe, generator)
         pixels = (batch.rgb - self.model.mean) / self.model.std
-        loss = elastic_loss(
-            self.replica.model,
-            pixels.contiguous(memory_format=torch.channels_last),
-            batch.target,
-            recipe.loss,
-            tail_tokens={loc: min(draw.choice(_TAIL_TOKENS), config.num_tokens) for loc in config.tokenlearner_locs},
-            map_tokens=min(draw.choice(_MAP_TOKENS), config.num_tokens),
-        )
+        if not config.is_video:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        loss = self._loss(pixels, batch.target, draw)
         loss.total.backward()
         self.replica.pull_gradients()
-        nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimizer.clip_norm)
+        nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimizer.clip_norm, foreach=True)
         share = self.rate_share(self.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -181,13 +162,22 @@ class Trainer:
             optimizer.step()
         self.replica.push_weights()
         self._update_average()
-        return {
-            "total": float(loss.total.detach()),
-            "plain": float(loss.plain),
-            "tails": float(loss.tails),
-            "rebuild": float(loss.rebuild),
-            "overlap": float(loss.overlap),
-        }
+        return torch.stack([getattr(loss, part).detach() for part in _LOSS_PARTS])
+
+    def _loss(self, pixels: Tensor, target: Tensor, draw: random.Random) -> StepLoss:
+        recipe, config = self.recipe, self.model.config
+        if not recipe.elastic:
+            return single_loss(self.replica.model, pixels, target, recipe.loss)
+        locs = config.tokenlearner_locs
+        taken = sorted(draw.sample(locs, min(recipe.loss.tails or len(locs), len(locs))))
+        return elastic_loss(
+            self.replica.model,
+            pixels,
+            target,
+            recipe.loss,
+            tail_tokens={loc: min(draw.choice(_TAIL_TOKENS), config.num_tokens) for loc in taken},
+            map_tokens=min(draw.choice(_MAP_TOKENS), config.num_tokens),
+        )
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -232,6 +222,14 @@ class Trainer:
             ) from error
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.history = json.loads(state["history"])
+
+
+def _check_trainable(config: ModelConfig, recipe: Recipe) -> None:
+    if config.is_video != (recipe.clips is not None):
+        raise ConfigError("A recipe of a video model has num_frames in [model] and a section [clips]; one of images, neither.")
+    module = config.token_learner
+    if recipe.elastic and (module is None or module.version != "1.1" or module.use_fuser):
+        raise ConfigError("An elastic model has v1.1 modules without TokenFuser. Set elastic = false for any other.")
 
 
 def canvas_hw(side: int, shape: float, patch_size: tuple[int, int]) -> tuple[int, int]:

@@ -7,6 +7,8 @@ Two terms on the maps keep them apart: the tokens must rebuild the feature map t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -14,15 +16,31 @@ from torch import Tensor
 
 
 def soft_cross_entropy(
-    logits: Float[Tensor, "batch classes"], target: Float[Tensor, "batch classes"], label_smoothing: float = 0.0
+    logits: Float[Tensor, "batch classes"],
+    target: Float[Tensor, "batch classes"],
+    groups: Iterable[slice],
+    label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Mean cross entropy, in nats, against class probabilities."""
-    return F.cross_entropy(logits, target, label_smoothing=label_smoothing)
+    """Mean cross entropy, in nats, against class probabilities, summed over the questions.
+
+    Args:
+        logits: Scores of all classes.
+        target: Probabilities; those of each question sum to 1.
+        groups: Where the classes of each question lie.
+        label_smoothing: Of the target.
+    """
+    parts = [
+        F.cross_entropy(logits[:, group], target[:, group], label_smoothing=label_smoothing) for group in groups
+    ]
+    return torch.stack(parts).sum()
 
 
-def distillation(student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
-    """Mean cross entropy of the student against the teacher's (detached) softmax, in nats."""
-    return F.cross_entropy(student, teacher.detach().softmax(dim=1))
+def distillation(
+    student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"], groups: Iterable[slice]
+) -> Float[Tensor, ""]:
+    """Mean cross entropy of the student against the teacher's (detached) softmax, in nats, summed over the questions."""
+    parts = [F.cross_entropy(student[:, group], teacher[:, group].detach().softmax(dim=1)) for group in groups]
+    return torch.stack(parts).sum()
 
 
 def rebuild_error(

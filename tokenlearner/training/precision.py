@@ -22,14 +22,15 @@ class Replica:
     Args:
         master: The model whose weights are trained.
         bf16: Compute in bfloat16; False keeps the master's precision.
+        exact_maps: Leave the TokenLearner modules in float32.
     """
 
-    def __init__(self, master: TokenLearnerViT, *, bf16: bool) -> None:
+    def __init__(self, master: TokenLearnerViT, *, bf16: bool, exact_maps: bool = True) -> None:
         self.master = master
         self.model = copy.deepcopy(master)
         if bf16:
             for name, module in self.model.named_modules():
-                keep = isinstance(module, nn.BatchNorm2d) or name.startswith("token_learners")
+                keep = isinstance(module, nn.BatchNorm2d) or (exact_maps and name.startswith("token_learners"))
                 if not keep:
                     for parameter in module.parameters(recurse=False):
                         parameter.data = parameter.data.to(torch.bfloat16)
@@ -45,10 +46,8 @@ class Replica:
     @torch.no_grad()
     def push_weights(self) -> None:
         """Copy the master's weights to the replica, and the replica's running statistics to the master."""
-        for master, replica in zip(self.master.parameters(), self.model.parameters(), strict=True):
-            replica.copy_(master)
-        for kept, running in zip(self.master.buffers(), self.model.buffers(), strict=True):
-            kept.copy_(running)
+        torch._foreach_copy_(list(self.model.parameters()), list(self.master.parameters()))
+        torch._foreach_copy_(list(self.master.buffers()), list(self.model.buffers()))
 
     def _prefer_plain_attention(self) -> None:
         """Short sequences: on CPUs, torch's fused attention is the slower one backward."""

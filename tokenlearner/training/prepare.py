@@ -15,7 +15,7 @@ from tokenlearner.data.dataset import (
     split_by_file,
 )
 from tokenlearner.data.photos import Photos, cut_out
-from tokenlearner.training.loop import TrainingData
+from tokenlearner.training.batches import TrainingData
 from tokenlearner.training.recipe import Recipe
 
 SPLIT_FILE = "split.json"
@@ -46,4 +46,5 @@ def prepare_data(recipe: Recipe, sources: Sequence[str | Path], run_dir: Path, d
         cutouts=cut_out(train_store, train.labels, device),
         val=Photos.from_store(val_store, val.labels, device),
         class_names=images.class_names,
+        val_cutouts=cut_out(val_store, val.labels, device),
     )
