@@ -16,7 +16,6 @@ from tokenlearner.errors import Cancelled, ConfigError, MediaError
 from tokenlearner.export import (
     OverlayPainter,
     View,
-    overlay_scale,
     token_legend,
     write_maps,
     write_overlay,
@@ -24,6 +23,7 @@ from tokenlearner.export import (
 )
 from tokenlearner.media import Sampling, open_media
 from tokenlearner.palette import HEAT_LUT, token_color
+from tokenlearner.render import clip_scale
 
 CPU = ComputeDevice(torch.device("cpu"), None, "test CPU")
 TIMES = [0.0, 0.1, 0.25, 0.3, 0.7]
@@ -118,16 +118,6 @@ def test_one_scale_holds_for_the_whole_clip(found):
     assert weak[100, 100].sum() < strong[100, 100].sum() - 200  # not stretched to the frame's own range
 
 
-def test_a_spike_does_not_hide_the_rest():
-    maps = np.full((1, 10, 10, 10), 0.01, np.float32)
-    maps[0, 0, 0, :5] = 0.9
-    assert overlay_scale(maps) == pytest.approx(0.01)
-    maps[0, :, 0, 0] = 0.4
-    maps[0, :, 1, 0] = 0.4
-    assert overlay_scale(maps) == pytest.approx(0.4)
-    assert overlay_scale(np.zeros((1, 2, 3, 4), np.float32)) == 1
-
-
 def test_what_the_model_did_not_see_is_not_painted(engine, clip):
     cropped = engine.analyze(clip, AnalysisSettings(resize="crop"))
     maps = np.ones_like(cropped.token_maps)
@@ -210,7 +200,7 @@ def test_a_clip_becomes_a_clip_with_the_same_times(found, clip, tmp_path):
     progress = []
     scale = write_overlay(clip, found, tmp_path / "out.mp4", progress=lambda *at: progress.append(at))
     assert progress == [(i, 5) for i in range(1, 6)]
-    assert scale == overlay_scale(found.token_maps)
+    assert scale == clip_scale(found.token_maps)
     with open_media(tmp_path / "out.mp4") as reader:
         assert (reader.info.codec, reader.info.kind) == ("h264", "video")
         frames = list(reader)

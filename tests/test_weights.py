@@ -176,11 +176,13 @@ def test_card_can_be_written_anew_after_measuring(saved: Path) -> None:
 def test_saving_fails_whole_when_the_disk_does(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.read_bytes() for path in saved.parent.iterdir()}
 
-    def full(tensors: object, path: Path, metadata: object) -> None:
-        path.write_bytes(b"half of it")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> None:
+        write(path, content[: len(content) // 2])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CheckpointError, match=r'small.safetensors" cannot be written: No space left on device.$'):
         save_checkpoint(saved, build_model(CONFIG, seed=5), CARD)
     assert {path.name: path.read_bytes() for path in saved.parent.iterdir()} == before
@@ -192,6 +194,19 @@ def test_folder_that_is_a_file_cannot_be_written(tmp_path: Path, model: TokenLea
         save_checkpoint(tmp_path / "file" / "a.safetensors", model, CARD)
     with pytest.raises(CheckpointError, match=r'file/a.json" cannot be written: (Not a directory|File exists).$'):
         save_card(tmp_path / "file" / "a.safetensors", CARD)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_who_may_read_a_checkpoint_is_for_the_umask_to_say(
+    tmp_path: Path, model: TokenLearnerViT, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        save_checkpoint(tmp_path / "open.safetensors", model, CARD)
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {mode}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

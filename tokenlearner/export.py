@@ -26,7 +26,6 @@ from tokenlearner.palette import format_weight, text_color_on, token_color, toke
 ViewKind = Literal["tokens", "heat", "grid"]
 
 UNTRAINED_MARK: Final = "UNTRAINED WEIGHTS"
-_TOP_SHARE: Final = 0.01
 _GROUND: Final = (20, 22, 26)
 _INK: Final = (236, 238, 240)
 _MIN_WIDTH: Final = 320  # smaller pictures are enlarged by a whole factor, so that the legend can be read
@@ -84,7 +83,7 @@ class OverlayPainter:
         self._maps = analysis.token_maps
         self._analysis = analysis
         shown = self._maps[:, [self.view.token]] if self.view.kind == "heat" else self._maps
-        self.scale_max = overlay_scale(shown)
+        self.scale_max = render.clip_scale(shown)
         self._token_ids = tuple(range(analysis.num_tokens))
 
     def paint(
@@ -150,17 +149,12 @@ class OverlayPainter:
         height = int(np.clip(width / 20, 34, 88))
         if self.view.kind == "tokens":
             return token_legend(width, self._token_ids, self.scale_max, unit, height=height, note=note)
-        note = f"{note}, its top {_TOP_SHARE:.0%} drawn alike" if note else f"the top {_TOP_SHARE:.0%} drawn alike"
+        note = (
+            f"{note}, its top {render.TOP_SHARE:.0%} drawn alike"
+            if note
+            else f"the top {render.TOP_SHARE:.0%} drawn alike"
+        )
         return render.legend_strip(width, self.scale_max, unit, height=height, note=note)
-
-
-def overlay_scale(maps: Float32[np.ndarray, "time tokens rows cols"]) -> float:
-    """The one scale of an overlay: the weight that one in a hundred reaches.
-
-    Few places hold most of a sharp map's weight. Scaled by the largest of the clip, all others would vanish.
-    """
-    share = float(np.quantile(maps, 1 - _TOP_SHARE))
-    return share if share > 0 else render.clip_scale(maps)
 
 
 def token_legend(

@@ -108,7 +108,8 @@ def save_checkpoint(path: Path | str, model: TokenLearnerViT, card: ModelCard, *
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(tensors, temporary, metadata)
+        # Not `save_file`, which makes a file that only its owner may read, whatever the umask.
+        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
         card = dataclasses.replace(card, sha256=file_sha256(temporary))
         temporary.replace(path)
     except (OSError, SafetensorError) as error:

@@ -21,18 +21,8 @@ EXIT_CANCELLED: Final = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tokenlearner",
-        description="See how a Vision Transformer learns to tokenize: analyse media, count compute, train, check.",
-    )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    argv = sys.argv[1:] if argv is None else argv
-    # Only the module that is asked for: counting compute must not wait for torch to load.
-    asked = [name for name in COMMANDS if argv and argv[0] == name.rstrip("_")]
-    for name in asked or COMMANDS:
-        importlib.import_module(f"tokenlearner.cli.{name}").add_parser(subparsers)
-    args = parser.parse_args(argv)
     try:
+        args = _parse(sys.argv[1:] if argv is None else argv)
         return int(args.run(args))
     except (Cancelled, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
@@ -40,3 +30,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TokenLearnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAILED
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of the subcommand that is asked for; on wrong usage, or for help, this ends the program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tokenlearner",
+        description="See how a Vision Transformer learns to tokenize: analyse media, count compute, train, check.",
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Only the module that is asked for: counting compute must not wait for torch to load.
+    asked = [name for name in COMMANDS if argv and argv[0] == name.rstrip("_")]
+    for name in asked or COMMANDS:
+        importlib.import_module(f"tokenlearner.cli.{name}").add_parser(subparsers)
+    return parser.parse_args(argv)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from tokenlearner.config import Loc as Loc
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine.geometry import Geometry, Resize
 from tokenlearner.errors import ConfigError
@@ -17,8 +18,6 @@ from tokenlearner.flops import CONVENTION, Compute
 from tokenlearner.media import MediaInfo, Sampling
 from tokenlearner.palette import UNIT_SHARE, UNIT_SIGMOID
 
-Loc = int | Literal["default"] | None
-"""A block index, None for the plain network, or "default" for the model's own."""
 Keep = Literal["all", "chosen", "none"]
 MapUnit = Literal["share of the frame's attention", "sigmoid weight 0..1"]
 
