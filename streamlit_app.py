@@ -5,11 +5,19 @@ from pathlib import Path
 import streamlit as st
 
 APP = Path(__file__).parent / "app"
+PAGES = (
+    # File in app/views, title, icon. The first page is the one that opens.
+    ("explore", "Explore", ":material/visibility:"),
+    ("tradeoffs", "Trade-offs", ":material/balance:"),
+)
 
 st.set_page_config(page_title="TokenLearner Explorer", page_icon=APP / "icon.svg", layout="wide")
 st.logo(APP / "logo.svg", size="medium")
 st.html(APP / "style.css")
 st.navigation(
-    [st.Page(APP / "views" / "explore.py", title="Explore", icon=":material/visibility:", default=True)],
+    [
+        st.Page(APP / "views" / f"{name}.py", title=title, icon=icon, default=name == PAGES[0][0])
+        for name, title, icon in PAGES
+    ],
     position="top",
 ).run()

@@ -1,0 +1,193 @@
+"""The design bench: choose a network, see what it costs, pin two and compare them, time it on this machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from app.charts import CountUnit
+from app.text import millions, operations, percent
+from app.tradeoffs import bench_figures, choose, curves, measure
+from app.tradeoffs.bench_figures import Course
+from app.tradeoffs.curves import Point, best_within
+from app.tradeoffs.design import Design
+from app.tradeoffs.marks import PLOT_CONFIG, factor
+from tokenlearner.flops import CONVENTION
+
+_PINS: Final = "pinned designs"
+_SLOTS: Final = ("A", "B")
+
+
+@st.fragment
+def draw(unit: CountUnit) -> None:
+    """Draw the bench; its controls run this part of the page alone."""
+    controls, results = st.columns([1, 2.9], gap="large")
+    with controls:
+        design = choose.draw()
+        budget = choose.budget(unit, design.per)
+    pins = _pins()
+    with results:
+        _figures(design, unit)
+        _bars(design, pins, unit, budget)
+        _courses(design, pins, unit, budget)
+        if budget is not None:
+            st.markdown(budget_words(design, budget, unit))
+        _pinning(design, pins, unit)
+        _growth(design, unit)
+        with st.expander("The same numbers on the command line"):
+            st.code(f"python -m tokenlearner flops {design.options()}", language="bash", wrap_lines=True)
+        measure.draw(design)
+
+
+def _pins() -> dict[str, Design]:
+    pins: dict[str, Design] = st.session_state.setdefault(_PINS, {})
+    return pins
+
+
+def _figures(design: Design, unit: CountUnit) -> None:
+    here, plain = design.compute, design.baseline
+    value, counted = operations(factor(unit) * here.total_macs, unit)
+    tokens = design.num_tokens * design.time_steps
+    with st.container(horizontal=True, vertical_alignment="bottom", key="bench-figures"):
+        st.metric(f"{counted} per {design.per}", value, help=f"{CONVENTION} Computed.")
+        st.metric(
+            "of the plain ViT",
+            percent(here.total_macs / plain.total_macs),
+            help="The same network on the same input without TokenLearner.",
+        )
+        st.metric("Parameters", millions(here.params), help="With the module. Computed.")
+        behind = "patches, pooled in each block" if design.use_fuser else "tokens behind"
+        st.metric(
+            f"patches → {behind}",
+            f"{design.patches * design.time_steps:,} → {tokens:,}".replace(",", "\u202f"),
+            help="What self-attention compares, before the module and behind it.",
+        )
+
+
+def _bars(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int | None) -> None:
+    rows = [("this design", design.compute), ("plain ViT", design.baseline)]
+    rows += [(f"{slot}", pinned.compute) for slot, pinned in pins.items()]
+    st.plotly_chart(
+        bench_figures.stage_bars(rows, unit, budget, design.per),
+        key="bench bars",
+        config=PLOT_CONFIG,
+        alt="Compute by stage of the design, the plain network and what is pinned",
+    )
+
+
+def _courses(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int | None) -> None:
+    left, right = st.columns(2, gap="medium")
+    everything = {"": design, **pins}
+    for column, words, along, field in (
+        (left, "blocks before TokenLearner", curves.over_locations, "loc"),
+        (right, "tokens" if design.num_frames is None else "tokens per time step", curves.over_tokens, "num_tokens"),
+    ):
+        lines = [Course(label, along(one), getattr(one, field)) for label, one in everything.items()]
+        column.plotly_chart(
+            bench_figures.course(lines, words, unit, budget),
+            key=f"course {field}",
+            config=PLOT_CONFIG,
+            alt=f"Compute against {words}",
+        )
+
+
+def budget_words(design: Design, budget: int, unit: CountUnit) -> str:
+    """What fits into a budget, changing one choice at a time."""
+    words = " ".join(operations(factor(unit) * budget, unit))
+    fits = design.compute.total_macs <= budget
+    answers = [
+        _answer("location", best_within(curves.over_locations(design), budget), "after {} blocks at the latest"),
+        _answer("tokens", best_within(curves.over_tokens(design), budget), "{} at most"),
+        _answer("image side", best_within(curves.over_sides(design), budget), "{} pixels at most"),
+    ]
+    if design.num_frames is not None:
+        answers.append(_answer("clip", best_within(curves.over_clips(design), budget), "{} frames at most"))
+    return (
+        f"Budget of {words}: this design **{'fits' if fits else 'does not fit'}**. Changing one choice alone, what "
+        f"fits is: {'; '.join(answers)}."
+    )
+
+
+def _answer(choice: str, best: Point | None, words: str) -> str:
+    return f"{choice} {words.format(best.value)}" if best is not None else f"no {choice}"
+
+
+def _pinning(design: Design, pins: dict[str, Design], unit: CountUnit) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for slot in _SLOTS:
+            if st.button(f"Pin as {slot}", icon=":material/keep:", help="Keep this design to compare others with it"):
+                pins[slot] = design
+                st.session_state[_PINS] = dict(sorted(pins.items()))
+                st.rerun(scope="fragment")
+        for slot in list(pins):
+            if st.button(f"Back to {slot}", icon=":material/undo:", help="Put the pinned design on the bench again"):
+                choose.keep(pins[slot])
+                st.rerun(scope="fragment")
+        if pins and st.button("Unpin", icon=":material/keep_off:"):
+            st.session_state[_PINS] = {}
+            st.rerun(scope="fragment")
+    if pins:
+        st.dataframe(
+            [_row(label or "this", one, unit) for label, one in {"": design, **pins}.items()],
+            hide_index=True,
+            alt="The designs beside each other",
+        )
+
+
+def _row(label: str, design: Design, unit: CountUnit) -> dict[str, str]:
+    here, plain = design.compute, design.baseline
+    measured = measure.known(design)
+    return {
+        "": label,
+        "design": design.name(),
+        f"{unit} per input": " ".join(operations(factor(unit) * here.total_macs, unit)),
+        "of plain": percent(here.total_macs / plain.total_macs),
+        "parameters": millions(here.params),
+        "measured here": measure.latency_words(measured) if measured else "–",
+    }
+
+
+def _growth(design: Design, unit: CountUnit) -> None:
+    sides, clips = curves.over_sides(design), curves.over_clips(design)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        steps = design.time_steps
+        st.plotly_chart(
+            bench_figures.growth(
+                sides, [design.num_tokens * steps] * len(sides), "image side, pixels", design.side, unit
+            ),
+            key="growth sides",
+            config=PLOT_CONFIG,
+            alt="Patches and compute against the image's side",
+        )
+    with right:
+        tubelet = design.tubelet_size if design.num_frames else curves.CLIP_TUBELET
+        st.plotly_chart(
+            bench_figures.growth(
+                clips,
+                [design.num_tokens * (point.value // tubelet) for point in clips],
+                f"frames, in tubelets of {tubelet}",
+                design.num_frames or tubelet,
+                unit,
+            ),
+            key="growth clips",
+            config=PLOT_CONFIG,
+            alt="Patches and compute against the length of a clip",
+        )
+    st.caption(growth_words(design))
+
+
+def growth_words(design: Design) -> str:
+    """What doubling the side or the clip does, in numbers."""
+    twice = design.but(side=2 * design.side)
+    more = twice.baseline.total_macs / design.baseline.total_macs
+    share = curves.attention_macs(design) / design.baseline.total_macs
+    share_twice = curves.attention_macs(twice) / twice.baseline.total_macs
+    clip = "" if design.num_frames else " The clip on the right is this network as a video model."
+    pairs = f"({design.patches} become {4 * design.patches}) and 16 × the pairs that attention compares"
+    return (
+        f"Twice the side is 4 × the patches {pairs}: the plain network costs {more:.1f} × as much, and attention's "
+        f"share of it goes from {percent(share)} to {percent(share_twice)}. Twice the frames are twice the patches and "
+        f"4 × the pairs.{clip}"
+    )

@@ -1,0 +1,81 @@
+"""How numbers of different origin are drawn, so that a reader can tell them apart without colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import plotly.graph_objects as go
+
+from app.charts import STAGE_COLORS, CountUnit
+
+Origin = Literal["published", "said", "computed", "measured", "extrapolated"]
+
+VIT: Final = STAGE_COLORS["blocks before"]
+TOKENLEARNER: Final = STAGE_COLORS["TokenLearner"]
+NEUTRAL: Final = "#85898f"
+"""Stand out on light and dark pages; the first two are the colours that the stages have everywhere."""
+
+PLOT_CONFIG: Final[dict[str, Any]] = {"displayModeBar": False, "scrollZoom": False}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one origin is drawn.
+
+    Attributes:
+        symbol: Shape of its points.
+        dash: Style of its lines.
+        words: What it means.
+    """
+
+    symbol: str
+    dash: str
+    words: str
+
+
+MARKS: Final[dict[Origin, Mark]] = {
+    "published": Mark("circle", "solid", "published: as the paper reports it"),
+    "said": Mark("triangle-up-open", "solid", "said: published in words, without a number"),
+    "computed": Mark("square-open", "solid", "computed: counted here in closed form"),
+    "measured": Mark("diamond", "dash", "measured: on this project's checkpoint or on this device"),
+    "extrapolated": Mark("x-thin-open", "dot", "extrapolated: from other numbers, or with an assumption"),
+}
+
+
+def factor(unit: CountUnit) -> int:
+    """Counted units in a multiply-add."""
+    return 2 if unit == "FLOPs" else 1
+
+
+def giga(macs: float, unit: CountUnit) -> float:
+    """Multiply-adds in billions of the counted unit."""
+    return factor(unit) * macs / 1e9
+
+
+def marker(origin: Origin, color: str, size: int = 12) -> dict[str, Any]:
+    """Marker of an origin; open and thin shapes get a strong outline."""
+    symbol = MARKS[origin].symbol
+    width = 2.5 if symbol.endswith("open") else 0
+    return {"symbol": symbol, "color": color, "size": size, "line": {"width": width, "color": color}}
+
+
+def line(origin: Origin, color: str, width: float = 2.5) -> dict[str, Any]:
+    """Line of an origin."""
+    return {"color": color, "width": width, "dash": MARKS[origin].dash}
+
+
+def lay_out(figure: go.Figure, *, x: str, y: str, height: int = 340, legend: bool = True) -> go.Figure:
+    """Give a figure the look of the page: large enough to be read from the back of a room, nothing that moves."""
+    axis = {"fixedrange": True, "tickfont_size": 14, "title_font_size": 15, "automargin": True}
+    figure.update_xaxes(title_text=x, showgrid=False, **axis)
+    figure.update_yaxes(title_text=y, zeroline=False, **axis)
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 8, "t": 8, "b": 0},
+        showlegend=legend,
+        legend={"orientation": "h", "yanchor": "top", "y": -0.28, "x": 0, "font_size": 14, "title_text": ""},
+        hoverlabel={"font_size": 14},
+        dragmode=False,
+    )
+    return figure

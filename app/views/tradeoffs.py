@@ -1,0 +1,50 @@
+"""Trade-offs: what accuracy costs, in the paper and here, and what any design would cost."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.charts import CountUnit
+from app.text import plain
+from app.tradeoffs import bench, counting, paper
+from tokenlearner.errors import TokenLearnerError
+from tokenlearner.flops import CONVENTION
+
+PARTS = {"paper": "The paper's figures", "bench": "Design bench", "counting": "Where the counts come from"}
+
+st.html(Path(__file__).parents[1] / "tradeoffs" / "tradeoffs.css")
+with st.container(
+    horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="tradeoffs-head"
+):
+    part = st.segmented_control(
+        "Part",
+        tuple(PARTS),
+        format_func=PARTS.__getitem__,
+        default="paper",
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    unit: CountUnit = st.segmented_control(
+        "Count",
+        ("MACs", "FLOPs"),
+        default="MACs",
+        required=True,
+        key="trade-offs counted in",
+        help=CONVENTION,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+try:
+    with st.container(key="tradeoffs"):
+        match part:
+            case "paper":
+                paper.draw(unit)
+            case "bench":
+                bench.draw(unit)
+            case "counting":
+                counting.draw(unit)
+        st.caption(plain(CONVENTION))
+except TokenLearnerError as error:
+    st.error(plain(str(error)), icon=":material/error:")
