@@ -4,6 +4,7 @@ from tokenlearner.engine.device import ComputeDevice, pick_device
 from tokenlearner.engine.engine import DEFAULT_FEATURE_BUDGET, Engine
 from tokenlearner.engine.features import FeatureStore
 from tokenlearner.engine.geometry import Geometry, plan_geometry
+from tokenlearner.engine.held import HeldTokens
 from tokenlearner.engine.results import (
     UNTRAINED_NOTE,
     Analysis,
@@ -25,6 +26,7 @@ __all__ = [
     "Engine",
     "FeatureStore",
     "Geometry",
+    "HeldTokens",
     "Latency",
     "Prediction",
     "Progress",

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
 
 import tokenlearner
 from tokenlearner import flops
@@ -22,6 +23,8 @@ from tokenlearner.engine.device import ComputeDevice, StageClock, pick_device
 from tokenlearner.engine.features import FeatureKey, FeatureRecorder, FeatureStore
 from tokenlearner.engine.feed import FrameFeed, OnFrame
 from tokenlearner.engine.geometry import Geometry, plan_geometry
+from tokenlearner.engine.held import HeldTokens
+from tokenlearner.engine.held import raise_if_set as _raise_if_set
 from tokenlearner.engine.network import Choice, Network, OutputGatherer, locs_to_keep, measure_passes
 from tokenlearner.engine.progress import ProgressCallback, ProgressMeter
 from tokenlearner.engine.results import (
@@ -34,7 +37,7 @@ from tokenlearner.engine.results import (
     Timings,
     map_unit,
 )
-from tokenlearner.errors import Cancelled, ConfigError, FeaturesGone
+from tokenlearner.errors import ConfigError, FeaturesGone
 from tokenlearner.media import MediaLimits, open_media
 from tokenlearner.model import FeatureMap
 from tokenlearner.weights import LoadedModel
@@ -215,12 +218,8 @@ class Engine:
             DeviceError: If memory does not hold even one frame's features.
             Cancelled: If the caller asked to stop.
         """
-        if analysis.provenance.weights_sha256 != self.weights_sha256:
-            raise ConfigError("This analysis was made with other weights. Analyse the media with this model first.")
         meter, clock, outputs = ProgressMeter(None), StageClock(self.device), OutputGatherer()
-        chosen = analysis.loc if loc == "same" else loc
-        k = analysis.num_tokens or None if num_tokens is None else num_tokens
-        choice = Choice(chosen, self.config.check_choice(chosen, k), tuple(sorted(set(muted))))
+        choice = self._choice(analysis, loc, num_tokens, muted)
         features = self._features_at(analysis, choice.loc, clock, cancel)
         load = suffix_load(self.config, analysis.geometry.input_hw, choice.loc, choice.num_tokens)
         batcher = self._batcher(load, analysis.geometry)
@@ -250,6 +249,71 @@ class Engine:
             provenance=self._provenance(analysis.media.sha256, from_features=True),
             settings=dataclasses.replace(analysis.settings, loc=choice.loc, num_tokens=choice.num_tokens or None),
         )
+
+    def solo(self, analysis: Analysis, tokens: Sequence[int], *, cancel: threading.Event | None = None) -> Analysis:
+        """Answer again from some tokens alone: `rerun` with all others muted.
+
+        Raises:
+            ConfigError: If there is no such token, or none was named; see `rerun` for the rest.
+        """
+        for token in tokens:
+            if not 0 <= token < analysis.num_tokens:
+                raise ConfigError(f"There is no token {token}: there are tokens 0 to {analysis.num_tokens - 1}.")
+        muted = sorted(set(range(analysis.num_tokens)) - set(tokens))
+        return self.rerun(analysis, muted=muted, cancel=cancel)
+
+    def hold(
+        self,
+        analysis: Analysis,
+        *,
+        loc: RerunLoc = "same",
+        num_tokens: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> HeldTokens:
+        """Tokens of an analysis, to be dropped, exchanged or pooled anew; muted ones are among them.
+
+        Takes the arguments of `rerun`, and raises what it raises.
+        """
+        choice = self._choice(analysis, loc, num_tokens, ())
+        features = self._features_at(analysis, choice.loc, StageClock(self.device), cancel)
+        return HeldTokens(
+            self._network,
+            features,
+            choice,
+            analysis.geometry.input_hw,
+            lambda size: self._batcher(Load(1, 1), analysis.geometry, size),
+            cancel,
+        )
+
+    def answer_inputs(
+        self,
+        rgb: UInt8[np.ndarray, "rows *frames height width 3"],
+        *,
+        loc: Loc = "default",
+        num_tokens: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Float32[np.ndarray, "rows classes"]:
+        """Logits of inputs that are already decoded and resized, e.g. after painting over a part of them.
+
+        Args:
+            rgb: RGB, 0..255, at a size that the model takes; for a video model whole clips.
+            loc: Location of the module.
+            num_tokens: Tokens per time step; None for all.
+            cancel: Set it to stop; acts within one batch.
+
+        Raises:
+            ConfigError: If the model cannot do it.
+            DeviceError: If memory does not hold even one row.
+            Cancelled: If the caller asked to stop.
+        """
+        choice = Choice(*AnalysisSettings(loc=loc, num_tokens=num_tokens).choice(self.config))
+        outputs = OutputGatherer()
+        image_hw = (rgb.shape[-3], rgb.shape[-2])
+        batcher = Batcher(initial_batch_size(full_load(self.config, image_hw), self.device), relieve=self._relieve)
+        for output, _ in batcher.run(rgb, lambda part: self._network.full(torch.from_numpy(part), choice)):
+            outputs.add(output)
+            _raise_if_set(cancel)
+        return outputs.logits()
 
     def can_rerun(self, analysis: Analysis, loc: RerunLoc = "same") -> bool:
         """Whether `rerun` would find the features it needs."""
@@ -319,6 +383,14 @@ class Engine:
             dtype=self.device.dtype_name,
             device=self.device.label,
         )
+
+    def _choice(self, analysis: Analysis, loc: RerunLoc, num_tokens: int | None, muted: Sequence[int]) -> Choice:
+        """What a second look at an analysis computes."""
+        if analysis.provenance.weights_sha256 != self.weights_sha256:
+            raise ConfigError("This analysis was made with other weights. Analyse the media with this model first.")
+        chosen = analysis.loc if loc == "same" else loc
+        k = analysis.num_tokens or None if num_tokens is None else num_tokens
+        return Choice(chosen, self.config.check_choice(chosen, k), tuple(sorted(set(muted))))
 
     def _batcher(self, load: Load, geometry: Geometry, size: int | None = None) -> Batcher:
         kind = "frame" if self.config.num_frames is None else f"clip of {self.config.num_frames} frames"
@@ -399,8 +471,3 @@ class Engine:
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             from_features=from_features,
         )
-
-
-def _raise_if_set(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise Cancelled("The analysis was stopped.")

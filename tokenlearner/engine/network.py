@@ -17,7 +17,7 @@ from tokenlearner.engine.batching import is_out_of_memory
 from tokenlearner.engine.device import ComputeDevice, StageClock
 from tokenlearner.engine.features import to_half
 from tokenlearner.errors import ConfigError, DeviceError
-from tokenlearner.model import FeatureMap, ModelOutput, TokenLearnerViT
+from tokenlearner.model import FeatureMap, ModelOutput, Tokenized, TokenLearnerViT
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,11 @@ class Network:
         clock = clock or StageClock(self.device)
         with self.device.inference(), clock.stage("suffix"):
             return self._after(_whole_precision(features), choice)
+
+    def tokenize(self, features: FeatureMap, choice: Choice) -> Tokenized:
+        """Pool kept features at `choice.loc` into tokens, muted ones included."""
+        with self.device.inference():
+            return self.model.tokenize(_whole_precision(features), choice.num_tokens)
 
     def advance(self, features: FeatureMap, loc: int | None, *, clock: StageClock | None = None) -> FeatureMap:
         """Run kept features through the blocks up to a later location, in 16 bits again."""

@@ -1,0 +1,195 @@
+"""When a token turns from one subject to another: a heuristic on its maps alone. NumPy only.
+
+A *switch* of a token at step t is a change of place that is large, quick and lasting:
+
+1. What a map says is what it gives a patch beyond the uniform share (`1 / patches`), so that attention spread
+   evenly over the frame counts for nothing. It is blurred by a Gaussian of `tolerance` of the frame's sides, so
+   that movement by about so much within a window is movement and no jump.
+2. The mean of the `window` maps before t and the mean of the `window` maps from t on have a cosine below
+   `threshold`; t is where that cosine is lowest within a window to either side.
+3. It stays: of the maps in both windows at least four in five are nearer (by cosine) to the mean of their own
+   side than to that of the other.
+4. On both sides at least `min_excess` of the attention lies beyond the uniform share: a token that looks
+   everywhere has no subject that it could leave.
+
+Means over windows make single wild maps harmless. A token that turns away for less than about half a window and
+returns does not switch. Nothing here knows what is in the picture: a token that follows an object across half the
+frame within a window is taken for one that jumps, and one that jumps between two objects closer than the
+tolerance for one that stays. The first and the last window of a clip hold no switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float64
+
+from tokenlearner.analysis.maps import centroid
+
+HEURISTIC: Final = (
+    "A switch is found by a rule of thumb: the token's attention leaves its place of the last moments and stays "
+    "at another. Nothing in it knows what is in the picture."
+)
+"""For the screen, beside switches."""
+
+_STAYS: Final = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchRule:
+    """When a change of place counts as a switch; see the module's description.
+
+    Attributes:
+        hold_s: Length of a window in seconds, turned into steps by the median interval.
+        min_steps: Shortest window in steps.
+        threshold: Cosine below which two places are different, 0..1.
+        tolerance: Standard deviation of the blur, in fractions of the frame's sides.
+        min_excess: Least attention beyond the uniform share that makes a subject, 0..1.
+    """
+
+    hold_s: float = 0.5
+    min_steps: int = 3
+    threshold: float = 0.5
+    tolerance: float = 0.08
+    min_excess: float = 0.1
+
+    def window(self, timestamps_s: Float[np.ndarray, " time"]) -> int:
+        """Steps in a window, at least `min_steps`."""
+        if len(timestamps_s) < 2:
+            return self.min_steps
+        interval = float(np.median(np.diff(timestamps_s)))
+        return max(self.min_steps, round(self.hold_s / interval)) if interval > 0 else self.min_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """A token turns to another subject.
+
+    Attributes:
+        token: Which one.
+        step: First time step at the new place.
+        time_s: Its presentation time.
+        from_xy: Centre of its attention beyond the uniform share before, (x, y) in 0..1 of what the model saw.
+        to_xy: The same afterwards.
+        overlap: Cosine of the blurred maps before and after, 0..1; the lower, the clearer.
+    """
+
+    token: int
+    step: int
+    time_s: float
+    from_xy: tuple[float, float]
+    to_xy: tuple[float, float]
+    overlap: float
+
+    def summary(self) -> dict[str, Any]:
+        """The fields by name, for JSON."""
+        return asdict(self)
+
+
+def find_switches(
+    shares: Float[np.ndarray, "time tokens rows cols"],
+    timestamps_s: Float[np.ndarray, " time"],
+    rule: SwitchRule | None = None,
+) -> tuple[Switch, ...]:
+    """Find the moments at which tokens turn to another subject, by time, then by token.
+
+    Args:
+        shares: Maps that sum to 1 over space.
+        timestamps_s: Time of each step, ascending.
+        rule: What counts; None for the defaults.
+    """
+    rule = rule or SwitchRule()
+    window = rule.window(timestamps_s)
+    found = []
+    for token in range(shares.shape[1]):
+        excess = np.maximum(shares[:, token].astype(np.float64) - 1 / (shares.shape[2] * shares.shape[3]), 0)
+        for step, overlap in _switches_of_one(excess, window, rule):
+            before, after = excess[step - window : step].mean(axis=0), excess[step : step + window].mean(axis=0)
+            found.append(
+                Switch(
+                    token=token,
+                    step=step,
+                    time_s=float(timestamps_s[step]),
+                    from_xy=_centre(before),
+                    to_xy=_centre(after),
+                    overlap=overlap,
+                )
+            )
+    return tuple(sorted(found, key=lambda switch: (switch.step, switch.token)))
+
+
+def _switches_of_one(
+    excess: Float64[np.ndarray, "time rows cols"], window: int, rule: SwitchRule
+) -> list[tuple[int, float]]:
+    """Steps and overlaps of one token's switches."""
+    steps = len(excess)
+    if steps < 2 * window:
+        return []
+    flat = np.stack([_blurred(one, rule.tolerance) for one in excess]).reshape(steps, -1)
+    sums = np.concatenate([np.zeros((1, flat.shape[1])), np.cumsum(flat, axis=0)])
+    means = (sums[window:] - sums[:-window]) / window  # means[i] is over steps i .. i + window - 1
+    inside = np.concatenate([[0.0], np.cumsum(excess.sum(axis=(1, 2)))])
+    masses = (inside[window:] - inside[:-window]) / window
+    candidates = np.arange(window, steps - window + 1)
+    overlaps = cosine(means[candidates - window], means[candidates])
+    single = cosine(flat[candidates - 1], flat[candidates])
+    found: list[tuple[int, float]] = []
+    order = np.lexsort((single, overlaps.round(6)))  # lowest first; among equals the sharpest step
+    taken = np.zeros(len(candidates), dtype=bool)
+    for i in order:
+        if overlaps[i] >= rule.threshold:
+            break
+        near = slice(max(0, i - window), i + window + 1)
+        if taken[near].any():
+            continue
+        taken[i] = True
+        step = int(candidates[i])
+        if min(masses[step - window], masses[step]) < rule.min_excess:
+            continue
+        if _stays(flat[step - window : step + window], means[step - window], means[step]):
+            found.append((step, float(overlaps[i])))
+    return found
+
+
+def _stays(
+    around: Float64[np.ndarray, "steps patches"],
+    before: Float64[np.ndarray, " patches"],
+    after: Float64[np.ndarray, " patches"],
+) -> bool:
+    nearer_after = cosine(around, after[None]) > cosine(around, before[None])
+    half = len(around) // 2
+    own = (nearer_after[:half] == 0).mean(), nearer_after[half:].mean()
+    return bool(min(own) >= _STAYS - 1e-9)
+
+
+def cosine(
+    first: Float[np.ndarray, "*batch patches"], second: Float[np.ndarray, "*#batch patches"]
+) -> Float64[np.ndarray, "*batch"]:
+    """Cosine over the last axis; 0 where one of both is zero everywhere."""
+    product = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    dot = (first * second).sum(axis=-1)
+    return np.divide(dot, product, out=np.zeros(np.shape(dot)), where=product > 0)
+
+
+def _blurred(one: Float64[np.ndarray, "rows cols"], tolerance: float) -> Float64[np.ndarray, "rows cols"]:
+    rows, columns = one.shape
+    if tolerance <= 0:
+        return one
+    border = cv2.BORDER_CONSTANT
+    return np.asarray(
+        cv2.GaussianBlur(one, (0, 0), sigmaX=tolerance * columns, sigmaY=tolerance * rows, borderType=border)
+    )
+
+
+def _centre(excess: Float64[np.ndarray, "rows cols"]) -> tuple[float, float]:
+    x, y = centroid(excess / excess.sum())
+    return float(x), float(y)
+
+
+def times_of(switches: Sequence[Switch], token: int) -> tuple[float, ...]:
+    """Times at which one token switches, ascending."""
+    return tuple(switch.time_s for switch in switches if switch.token == token)
