@@ -22,7 +22,7 @@ from tokenlearner.data.photos import CUTOUT_SIDE, Cutouts, Photos, uniform
 _MAX_ENLARGED: Final = 1.6  # a background photograph is at most this much larger than it must be
 _PATCH_PART: Final = (0.6, 0.9)  # of a photograph's width and height
 _PATCH_EDGE: Final = 0.3  # of a patch's radius: from opaque to nothing
-_BAR_WIDTH: Final = (0.06, 0.16)  # of the root of the canvas's area
+_BAR_WIDTH: Final = (0.08, 0.2)  # of the root of the canvas's area
 _PLATE_SHARE: Final = 0.3  # of the occluders
 _PLATE_LENGTH: Final = (0.12, 0.25)
 _BAR_WAY: Final = (0.9, 1.6)
