@@ -7,12 +7,12 @@ from typing import Final
 import streamlit as st
 
 from app.charts import CountUnit
-from app.text import millions, operations, percent
+from app.text import millions, percent
 from app.tradeoffs import bench_figures, choose, curves, measure
 from app.tradeoffs.bench_figures import Course
 from app.tradeoffs.curves import Point, best_within
 from app.tradeoffs.design import Design
-from app.tradeoffs.marks import PLOT_CONFIG, factor
+from app.tradeoffs.marks import PLOT_CONFIG, counted
 from tokenlearner.flops import CONVENTION
 
 _PINS: Final = "pinned designs"
@@ -47,10 +47,10 @@ def _pins() -> dict[str, Design]:
 
 def _figures(design: Design, unit: CountUnit) -> None:
     here, plain = design.compute, design.baseline
-    value, counted = operations(factor(unit) * here.total_macs, unit)
+    value, words = counted(here.total_macs, unit).split(" ")
     tokens = design.num_tokens * design.time_steps
     with st.container(horizontal=True, vertical_alignment="bottom", key="bench-figures"):
-        st.metric(f"{counted} per {design.per}", value, help=f"{CONVENTION} Computed.")
+        st.metric(f"{words} per {design.per}", value, help=f"{CONVENTION} Computed.")
         st.metric(
             "of the plain ViT",
             percent(here.total_macs / plain.total_macs),
@@ -69,7 +69,7 @@ def _bars(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int 
     rows = [("this design", design.compute), ("plain ViT", design.baseline)]
     rows += [(f"{slot}", pinned.compute) for slot, pinned in pins.items()]
     st.plotly_chart(
-        bench_figures.stage_bars(rows, unit, budget, design.per),
+        bench_figures.stage_bars(rows, unit, budget),
         key="bench bars",
         config=PLOT_CONFIG,
         alt="Compute by stage of the design, the plain network and what is pinned",
@@ -94,7 +94,6 @@ def _courses(design: Design, pins: dict[str, Design], unit: CountUnit, budget: i
 
 def budget_words(design: Design, budget: int, unit: CountUnit) -> str:
     """What fits into a budget, changing one choice at a time."""
-    words = " ".join(operations(factor(unit) * budget, unit))
     fits = design.compute.total_macs <= budget
     answers = [
         _answer("location", best_within(curves.over_locations(design), budget), "after {} blocks at the latest"),
@@ -104,8 +103,8 @@ def budget_words(design: Design, budget: int, unit: CountUnit) -> str:
     if design.num_frames is not None:
         answers.append(_answer("clip", best_within(curves.over_clips(design), budget), "{} frames at most"))
     return (
-        f"Budget of {words}: this design **{'fits' if fits else 'does not fit'}**. Changing one choice alone, what "
-        f"fits is: {'; '.join(answers)}."
+        f"Budget of {counted(budget, unit)}: this design **{'fits' if fits else 'does not fit'}**. "
+        f"Changing one choice alone, what fits is: {'; '.join(answers)}."
     )
 
 
@@ -141,7 +140,7 @@ def _row(label: str, design: Design, unit: CountUnit) -> dict[str, str]:
     return {
         "": label,
         "design": design.name(),
-        f"{unit} per input": " ".join(operations(factor(unit) * here.total_macs, unit)),
+        f"{unit} per input": counted(here.total_macs, unit),
         "of plain": percent(here.total_macs / plain.total_macs),
         "parameters": millions(here.params),
         "measured here": measure.latency_words(measured) if measured else "–",
@@ -149,7 +148,8 @@ def _row(label: str, design: Design, unit: CountUnit) -> dict[str, str]:
 
 
 def _growth(design: Design, unit: CountUnit) -> None:
-    sides, clips = curves.over_sides(design), curves.over_clips(design)
+    st.subheader("As the input grows", anchor=False)
+    sides, clips = curves.every_side(design), curves.every_clip(design)
     left, right = st.columns(2, gap="medium")
     with left:
         steps = design.time_steps

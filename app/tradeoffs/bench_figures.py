@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from app.charts import STAGE_COLORS, CountUnit
-from app.text import operations
 from app.tradeoffs.curves import Point
-from app.tradeoffs.marks import NEUTRAL, TOKENLEARNER, VIT, factor, giga, lay_out, line
+from app.tradeoffs.marks import NEUTRAL, TOKENLEARNER, VIT, axis, counted, giga, layout, line
 from tokenlearner.flops import Compute
 
 _HIDE: Final = "<extra></extra>"
@@ -34,43 +32,55 @@ class Course:
     value: int
 
 
-def stage_bars(rows: Sequence[tuple[str, Compute]], unit: CountUnit, budget_macs: float | None, per: str) -> go.Figure:
+def stage_bars(rows: Sequence[tuple[str, Compute]], unit: CountUnit, budget_macs: float | None) -> go.Figure:
     """Stacked bars, one for each named cost, and the budget as a line across them."""
-    figure = go.Figure()
     names = [name for name, _ in rows]
     largest = max(compute.total_macs for _, compute in rows)
+    bars = []
     for stage, color in STAGE_COLORS.items():
         macs = [compute.stages[stage] for _, compute in rows]
         if not any(macs):
             continue
-        figure.add_bar(
-            name=stage,
-            y=names,
-            x=[giga(count, unit) for count in macs],
-            customdata=[
-                f"{' '.join(operations(factor(unit) * count, unit))}, {count / compute.total_macs:.1%}"
-                for count, (_, compute) in zip(macs, rows, strict=True)
-            ],
-            hovertemplate=f"%{{y}}, {stage}: %{{customdata}}{_HIDE}",
-            orientation="h",
-            marker={"color": color, "line": {"width": 0}},
+        shares = [count / compute.total_macs for count, (_, compute) in zip(macs, rows, strict=True)]
+        bars.append(
+            {
+                "type": "bar",
+                "name": stage,
+                "y": names,
+                "x": [giga(count, unit) for count in macs],
+                "customdata": [f"{counted(n, unit)}, {share:.1%}" for n, share in zip(macs, shares, strict=True)],
+                "hovertemplate": f"%{{y}}, {stage}: %{{customdata}}{_HIDE}",
+                "orientation": "h",
+                "marker": {"color": color, "line": {"width": 0}},
+            }
         )
-    for name, compute in rows:
-        figure.add_annotation(
-            x=giga(compute.total_macs, unit),
-            y=name,
-            text="\u2002" + " ".join(operations(factor(unit) * compute.total_macs, unit, factor(unit) * largest)),
-            showarrow=False,
-            xanchor="left",
-            font_size=15,
-        )
-    lay_out(figure, x=f"G{unit} per {per}", y="", height=124 + 40 * len(rows))
-    figure.update_layout(barmode="stack", bargap=0.3, legend={"traceorder": "normal", "y": -0.36})
-    figure.update_xaxes(range=[0, 1.28 * max(giga(largest, unit), 0)])
-    figure.update_yaxes(autorange="reversed")
+    totals = [
+        {
+            "x": giga(compute.total_macs, unit),
+            "y": name,
+            "text": f"\u2002{counted(compute.total_macs, unit, largest)}",
+            "showarrow": False,
+            "xanchor": "left",
+            "font": {"size": 15},
+        }
+        for name, compute in rows
+    ]
+    lines = []
     if budget_macs is not None and budget_macs < 1.2 * largest:
-        figure.add_vline(x=giga(budget_macs, unit), line={"color": NEUTRAL, "width": 2, "dash": "dash"})
-    return figure
+        lines.append(_across("x", giga(budget_macs, unit), "dash"))
+    return go.Figure(
+        data=bars,
+        layout=layout(
+            64 + 46 * len(rows),
+            legend_y=-0.02,
+            barmode="stack",
+            bargap=0.3,
+            annotations=totals,
+            shapes=lines,
+            xaxis=axis("", range=[0, 1.28 * giga(largest, unit)], visible=False),
+            yaxis=axis("", autorange="reversed"),
+        ),
+    )
 
 
 def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: float | None) -> go.Figure:
@@ -82,44 +92,75 @@ def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: floa
         unit: What is counted.
         budget_macs: Where to draw the line.
     """
-    figure = go.Figure()
-    first = courses[0]
-    figure.add_scatter(
-        name="plain ViT",
-        x=[point.value for point in first.points],
-        y=[giga(point.plain_macs, unit) for point in first.points],
-        mode="lines",
-        line=line("computed", VIT),
-        hovertemplate=f"plain ViT: %{{y:.3g}} G{unit}{_HIDE}",
-    )
-    for one in reversed(courses):
-        width = 3.0 if not one.label else 2.0
+    plain = courses[0].points
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "name": "plain ViT",
+            "x": [point.value for point in plain],
+            "y": [giga(point.plain_macs, unit) for point in plain],
+            "mode": "lines",
+            "line": line("computed", VIT),
+            "hovertemplate": f"plain ViT: %{{y:.3g}} G{unit}{_HIDE}",
+        }
+    ]
+    for one in courses:
         name = one.label or "this design"
-        figure.add_scatter(
-            name=name,
-            x=[point.value for point in one.points],
-            y=[giga(point.macs, unit) for point in one.points],
-            mode="lines",
-            line={"color": TOKENLEARNER, "width": width, "dash": _PINNED.get(one.label, "solid")},
-            hovertemplate=f"{name}: %{{x}}, %{{y:.3g}} G{unit}{_HIDE}",
-        )
+        style = {"color": TOKENLEARNER, "width": 2 if one.label else 3, "dash": _PINNED.get(one.label, "solid")}
         at = next(point for point in one.points if point.value == one.value)
-        figure.add_scatter(
-            x=[at.value],
-            y=[giga(at.macs, unit)],
-            mode="markers+text",
-            text=[one.label],
-            textposition="top center",
-            textfont_size=14,
-            marker={"symbol": "square", "size": 13 if not one.label else 10, "color": TOKENLEARNER},
-            showlegend=False,
-            hovertemplate=f"{name}: %{{x}}, %{{y:.3g}} G{unit}{_HIDE}",
+        hover = f"{name}: %{{x}}, %{{y:.3g}} G{unit}{_HIDE}"
+        traces.append(
+            {
+                "type": "scatter",
+                "name": name,
+                "x": [point.value for point in one.points],
+                "y": [giga(point.macs, unit) for point in one.points],
+                "mode": "lines",
+                "line": style,
+                "hovertemplate": hover,
+            }
         )
-    top = max([giga(p.macs, unit) for c in courses for p in c.points] + [giga(first.points[-1].plain_macs, unit)])
-    _budget(figure, unit, budget_macs, top)
-    lay_out(figure, x=x, y=f"G{unit}", height=320)
-    figure.update_yaxes(range=[0, 1.1 * top])
-    return figure
+        traces.append(
+            {
+                "type": "scatter",
+                "x": [at.value],
+                "y": [giga(at.macs, unit)],
+                "mode": "markers+text",
+                "text": [one.label],
+                "textposition": "top center" if one.label == "A" else "bottom center",
+                "textfont": {"size": 14},
+                "marker": {"symbol": "square", "size": 10 if one.label else 13, "color": TOKENLEARNER},
+                "showlegend": False,
+                "hovertemplate": hover,
+            }
+        )
+    top = 1.1 * max(max(trace["y"]) for trace in traces)
+    shapes, notes = [], []
+    if budget_macs is not None and giga(budget_macs, unit) <= top:
+        level = giga(budget_macs, unit)
+        shapes.append(_across("y", level, "dash"))
+        notes.append(
+            {
+                "x": 1,
+                "xref": "paper",
+                "xanchor": "right",
+                "y": level,
+                "yanchor": "bottom",
+                "text": "budget",
+                "font": {"size": 14},
+                "showarrow": False,
+            }
+        )
+    return go.Figure(
+        data=traces,
+        layout=layout(
+            320,
+            shapes=shapes,
+            annotations=notes,
+            xaxis=axis(x, showgrid=False),
+            yaxis=axis(f"G{unit}", range=[0, top]),
+        ),
+    )
 
 
 def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int, unit: CountUnit) -> go.Figure:
@@ -132,55 +173,62 @@ def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int,
         here: The size on the bench.
         unit: What is counted.
     """
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.34, 0.66])
     xs = [point.value for point in points]
-    for name, color, counts, words in (
-        ("plain ViT", VIT, [point.sequence for point in points], "patches"),
-        ("this design", TOKENLEARNER, tokens_of, "tokens behind TokenLearner"),
-    ):
-        figure.add_scatter(
-            x=xs,
-            y=counts,
-            mode="lines",
-            line=line("computed", color),
-            showlegend=False,
-            hovertemplate=f"{name}, %{{x}}: %{{y:,}} {words}{_HIDE}",
-            row=1,
-            col=1,
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "x": xs,
+            "y": counts,
+            "yaxis": "y2",
+            "mode": "lines",
+            "line": line("computed", color),
+            "showlegend": False,
+            "hovertemplate": f"{name}, %{{x}}: %{{y:,}} {words}{_HIDE}",
+        }
+        for name, color, counts, words in (
+            ("plain ViT", VIT, [point.sequence for point in points], "patches"),
+            ("this design", TOKENLEARNER, list(tokens_of), "tokens behind TokenLearner"),
         )
-    for name, color, macs, fill in (
-        ("plain ViT, attention alone", VIT, [point.attention_macs for point in points], "tozeroy"),
-        ("plain ViT", VIT, [point.plain_macs for point in points], None),
-        ("this design", TOKENLEARNER, [point.macs for point in points], None),
+    ]
+    for name, color, macs, hatched in (
+        ("plain ViT, attention alone", VIT, [point.attention_macs for point in points], True),
+        ("plain ViT", VIT, [point.plain_macs for point in points], False),
+        ("this design", TOKENLEARNER, [point.macs for point in points], False),
     ):
-        figure.add_scatter(
-            name=name,
-            x=xs,
-            y=[giga(count, unit) for count in macs],
-            mode="lines",
-            fill=fill,
-            fillpattern={"shape": "/", "size": 7, "solidity": 0.25} if fill else None,
-            line={**line("computed", color), "dash": "dot" if fill else "solid"},
-            hovertemplate=f"{name}, %{{x}}: %{{y:,.3g}} G{unit}{_HIDE}",
-            row=2,
-            col=1,
-        )
-    for row in (1, 2):
-        figure.add_vline(x=here, line={"color": NEUTRAL, "width": 1.5, "dash": "dot"}, row=row, col=1)
-    lay_out(figure, x="", y=f"G{unit}", height=420)
-    figure.update_xaxes(title_text=x, row=2, col=1)
-    figure.update_yaxes(title_text="sequence", row=1, col=1, nticks=4)
-    figure.update_yaxes(rangemode="tozero")
-    figure.update_layout(legend_y=-0.2)
-    return figure
-
-
-def _budget(figure: go.Figure, unit: CountUnit, budget_macs: float | None, top: float) -> None:
-    if budget_macs is None or giga(budget_macs, unit) > 1.1 * top:
-        return
-    figure.add_hline(
-        y=giga(budget_macs, unit),
-        line={"color": NEUTRAL, "width": 2, "dash": "dash"},
-        annotation={"text": "budget", "font_size": 14, "xanchor": "right"},
-        annotation_position="top right",
+        trace = {
+            "type": "scatter",
+            "name": name,
+            "x": xs,
+            "y": [giga(count, unit) for count in macs],
+            "mode": "lines",
+            "line": {**line("computed", color), "dash": "dot" if hatched else "solid"},
+            "hovertemplate": f"{name}, %{{x}}: %{{y:,.3g}} G{unit}{_HIDE}",
+        }
+        if hatched:
+            trace |= {"fill": "tozeroy", "fillpattern": {"shape": "/", "size": 7, "solidity": 0.25}}
+        traces.append(trace)
+    return go.Figure(
+        data=traces,
+        layout=layout(
+            420,
+            legend_y=-0.2,
+            shapes=[_across("x", here, "dot")],
+            xaxis=axis(x, showgrid=False),
+            yaxis=axis(f"G{unit}", domain=[0, 0.6], rangemode="tozero"),
+            yaxis2=axis("sequence", domain=[0.69, 1], rangemode="tozero", nticks=4),
+        ),
     )
+
+
+def _across(which: str, value: float, dash: str) -> dict[str, Any]:
+    """A line through the whole figure at a value of one axis."""
+    other = "y" if which == "x" else "x"
+    return {
+        "type": "line",
+        f"{which}0": value,
+        f"{which}1": value,
+        f"{other}ref": "paper",
+        f"{other}0": 0,
+        f"{other}1": 1,
+        "line": {"color": NEUTRAL, "width": 2, "dash": dash},
+    }

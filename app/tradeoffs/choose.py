@@ -143,7 +143,7 @@ def _start_from() -> None:
         "Start from",
         tuple(presets),
         index=None,
-        placeholder="a published network",
+        placeholder="Start from a published network",
         key=_PREFIX + "preset",
         on_change=apply,
         label_visibility="collapsed",

@@ -52,6 +52,19 @@ def over_clips(design: Design) -> tuple[Point, ...]:
     return _vary(clip, "num_frames", frames_of(clip.tubelet_size))
 
 
+def every_side(design: Design) -> tuple[Point, ...]:
+    """The design on every picture of whole patches up to the largest that the bench offers: a smooth curve."""
+    sides = sides_of(design.patch)
+    return _vary(design, "side", range(sides[0], sides[-1] + 1, design.patch))
+
+
+def every_clip(design: Design) -> tuple[Point, ...]:
+    """The design on every clip of whole tubelets up to the longest that the bench offers; see `over_clips`."""
+    clip = design if design.num_frames else design.but(num_frames=CLIP_TUBELET, tubelet_size=CLIP_TUBELET)
+    lengths = frames_of(clip.tubelet_size)
+    return _vary(clip, "num_frames", range(lengths[0], lengths[-1] + 1, clip.tubelet_size))
+
+
 def attention_macs(design: Design) -> int:
     """Multiply-adds of the two matrix products in which every patch meets every other, in the plain network.
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import plotly.graph_objects as go
 
 from app.charts import STAGE_COLORS, CountUnit
+from app.text import operations, significant
 
 Origin = Literal["published", "said", "computed", "measured", "extrapolated"]
 
@@ -53,6 +54,20 @@ def giga(macs: float, unit: CountUnit) -> float:
     return factor(unit) * macs / 1e9
 
 
+def counted(macs: int, unit: CountUnit, like: int | None = None) -> str:
+    """A count with three significant digits, enough to tell two designs apart: "17.5 GMACs".
+
+    Args:
+        macs: Multiply-adds.
+        unit: What is counted.
+        like: Multiply-adds that it is compared with, which choose between billions and millions for both.
+    """
+    by = factor(unit)
+    _, words = operations(by * macs, unit, None if like is None else by * like)
+    scale = 1e9 if words.startswith("G") else 1e6
+    return f"{significant(by * macs / scale, 3)} {words}"
+
+
 def marker(origin: Origin, color: str, size: int = 12) -> dict[str, Any]:
     """Marker of an origin; open and thin shapes get a strong outline."""
     symbol = MARKS[origin].symbol
@@ -65,17 +80,41 @@ def line(origin: Origin, color: str, width: float = 2.5) -> dict[str, Any]:
     return {"color": color, "width": width, "dash": MARKS[origin].dash}
 
 
-def lay_out(figure: go.Figure, *, x: str, y: str, height: int = 340, legend: bool = True) -> go.Figure:
-    """Give a figure the look of the page: large enough to be read from the back of a room, nothing that moves."""
-    axis = {"fixedrange": True, "tickfont_size": 14, "title_font_size": 15, "automargin": True}
-    figure.update_xaxes(title_text=x, showgrid=False, **axis)
-    figure.update_yaxes(title_text=y, zeroline=False, **axis)
-    figure.update_layout(
-        height=height,
-        margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        showlegend=legend,
-        legend={"orientation": "h", "yanchor": "top", "y": -0.28, "x": 0, "font_size": 14, "title_text": ""},
-        hoverlabel={"font_size": 14},
-        dragmode=False,
-    )
+def axis(title: str, **changes: Any) -> dict[str, Any]:
+    """An axis that can be read from the back of a room, and does not move."""
+    usual = {
+        "title": {"text": title, "font": {"size": 15}},
+        "tickfont": {"size": 14},
+        "fixedrange": True,
+        "automargin": True,
+        "zeroline": False,
+    }
+    return {**usual, **changes}
+
+
+def layout(height: int, *, legend_y: float = -0.28, **more: Any) -> dict[str, Any]:
+    """What all figures of the page share; axes and the rest come in `more`."""
+    usual = {
+        "height": height,
+        "margin": {"l": 0, "r": 8, "t": 8, "b": 0},
+        "legend": {
+            "orientation": "h",
+            "yanchor": "top",
+            "y": legend_y,
+            "x": 0,
+            "font": {"size": 14},
+            "title": {"text": ""},
+            "traceorder": "normal",
+        },
+        "hoverlabel": {"font": {"size": 14}},
+        "dragmode": False,
+    }
+    return {**usual, **more}
+
+
+def lay_out(figure: go.Figure, *, x: str, y: str, height: int = 340) -> go.Figure:
+    """Give a finished figure the look of the page."""
+    figure.update_layout(layout(height, showlegend=True))
+    figure.update_xaxes(axis(x, showgrid=False))
+    figure.update_yaxes(axis(y))
     return figure

@@ -63,11 +63,11 @@ def placement_accuracy(own: Own | None, said: Published) -> go.Figure:
         hovertemplate=f"said in the article: %{{customdata}} accuracy{_HIDE}",
     )
     _point_out(figure, 0.25, 0.0, "said: “almost identical”", (0, -52))
-    _point_out(figure, 0.75, 0.0, "said: “better”", (30, 62))
+    _point_out(figure, 0.75, 0.0, "said: “better”", (6, 66))
     for row, twin in pairs:
         gain = (row.number("top1") or 0) - (twin.number("top1") or 0)
         words = f"{row.values['arch']}, {row.values['num_tokens']} tokens"
-        _point_out(figure, relative_location(row) or 0, gain, words, (-40, -52) if gain > 0 else (60, 26))
+        _point_out(figure, relative_location(row) or 0, gain, words, (66, -54) if gain > 0 else (-62, 34))
     lay_out(figure, x=_WHERE, y="accuracy against plain, points", height=430)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure

@@ -10,7 +10,7 @@ from app.tradeoffs import bench, counting, paper
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
 
-PARTS = {"paper": "The paper's figures", "bench": "Design bench", "counting": "Where the counts come from"}
+PARTS = {"The paper": paper.draw, "Design bench": bench.draw, "Counting": counting.draw}
 
 st.html(Path(__file__).parents[1] / "tradeoffs" / "tradeoffs.css")
 with st.container(
@@ -19,8 +19,7 @@ with st.container(
     part = st.segmented_control(
         "Part",
         tuple(PARTS),
-        format_func=PARTS.__getitem__,
-        default="paper",
+        default="The paper",
         required=True,
         key="part",
         bind="query-params",
@@ -38,13 +37,7 @@ with st.container(
     )
 try:
     with st.container(key="tradeoffs"):
-        match part:
-            case "paper":
-                paper.draw(unit)
-            case "bench":
-                bench.draw(unit)
-            case "counting":
-                counting.draw(unit)
+        PARTS[part](unit)
         st.caption(plain(CONVENTION))
 except TokenLearnerError as error:
     st.error(plain(str(error)), icon=":material/error:")
