@@ -23,11 +23,15 @@ from tokenlearner.engine import Analysis, AnalysisSettings, ComputeDevice, Engin
 MAX_ENGINES: Final = 4
 MAX_VIEWS: Final = 24
 MAX_LATENCIES: Final = 512
-_LATENCY_REPEATS: Final = 20
-_LATENCY_BUDGET_S: Final = 2.0
+_LATENCY_TURNS: Final = 3
+_LATENCY_REPEATS: Final = 8
+_LATENCY_BUDGET_S: Final = 2.4
 
 View = tuple[int | None, int, tuple[int, ...]]
 """Place, number of tokens (0 without module) and muted tokens."""
+
+PLAIN: Final[View] = (None, 0, ())
+"""The network without its module."""
 
 
 class Server:
@@ -153,25 +157,36 @@ class Server:
     ) -> Job[Latency]:
         """Time one forward pass of one input on a device, once for all visitors.
 
+        In turns with the plain network, so that both meet the same disturbances; of each the calmest turn counts.
+
         Raises:
             QueueFull: If too many wait already.
         """
         loc, num_tokens, _ = view
+        measured = dict.fromkeys((PLAIN, (loc, num_tokens, ())))
 
         def work(ticket: Ticket) -> Latency:
-            found = self.engine(model, device).measure_latency(
-                image_hw=image_hw,
-                loc=loc,
-                num_tokens=num_tokens or None,
-                repeats=_LATENCY_REPEATS,
-                budget_s=_LATENCY_BUDGET_S,
-                cancel=ticket.cancel,
-            )
-            self._latencies.put((model.card.name, device, image_hw, (loc, num_tokens, ())), found)
+            engine = self.engine(model, device)
+            found: Latency | None = None
+            for _ in range(_LATENCY_TURNS):
+                for one in measured:
+                    found = engine.measure_latency(
+                        image_hw=image_hw,
+                        loc=one[0],
+                        num_tokens=one[1] or None,
+                        repeats=_LATENCY_REPEATS,
+                        budget_s=_LATENCY_BUDGET_S / _LATENCY_TURNS / len(measured),
+                        cancel=ticket.cancel,
+                    )
+                    key = (model.card.name, device, image_hw, one)
+                    known = self._latencies.get(key)
+                    if known is not None and known.median_ms <= found.median_ms:
+                        found = known
+                    self._latencies.put(key, found)
+            assert found is not None  # there is at least one turn, and the view that is asked for comes last
             return found
 
-        slot = "latency" if loc is not None else "latency of the plain network"
-        return self.worker(device).submit(work, owner=visit.id, slot=slot, quick=True)
+        return self.worker(device).submit(work, owner=visit.id, slot="latency", quick=True)
 
     # Giving back --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from app.clips import BrowserClip
 from app.items import Item, from_upload
 from app.jobs import JobState
 from app.results import EVERYBODY, Results, Shown
-from app.server import Server
+from app.server import PLAIN, Server
 from app.visits import Visit
 from tests.app_cases import LIMIT_S, request_for, tiny_choice, until
 from tests.engine_cases import pictures, write_clip
@@ -176,6 +176,8 @@ def test_latency_is_measured_once_for_all(server, anna, model):
     assert (found.loc, found.num_tokens, found.image_hw, found.batch_size) == (1, 3, (24, 40), 1)
     assert 0 < found.q1_ms <= found.median_ms <= found.q3_ms
     assert server.known_latency(model, "cpu", (24, 40), view) is found
+    plain = server.known_latency(model, "cpu", (24, 40), PLAIN)  # measured in turns with it
+    assert (plain.loc, plain.num_tokens) == (None, 0)
 
 
 def test_measuring_gives_way_within_one_pass(server, anna, model, monkeypatch):

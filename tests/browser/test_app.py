@@ -166,12 +166,12 @@ def test_an_uploaded_photo_is_shown_without_a_timeline(page, tmp_path):
     assert page.problems == []
 
 
-def test_a_narrow_window_has_the_clip_then_tokens_then_compute_and_no_horizontal_scroll(app, browser):
+def test_a_narrow_window_has_the_clip_then_the_answer_then_compute_and_no_horizontal_scroll(app, browser):
     page = open_page(browser, app, 390, 844)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     tops = [
         page.locator(selector).first.bounding_box()["y"]
-        for selector in (".player canvas", ".st-key-mute", ".st-key-figures")
+        for selector in (".player canvas", ".st-key-panels", ".st-key-figures")
     ]
     assert tops == sorted(tops)
     page.close()
