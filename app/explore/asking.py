@@ -74,7 +74,8 @@ def _progress(at: Here, wish: Wish) -> None:
             visit.refusals[request] = _reason(job)
         visit.job = None
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
+    key = "first-progress" if visit.shown is None else "progress"
+    with st.container(horizontal=True, vertical_alignment="center", key=key):
         share, words = _how_far(job.state, job.place, job.progress)
         st.progress(share, f"{plain(wish.item.name)}: {words}")
         if st.button("Cancel", icon=":material/close:", help="Frees the device within one batch"):
