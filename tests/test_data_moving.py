@@ -233,6 +233,9 @@ def test_with_a_moving_camera_a_still_object_moves_with_the_photograph() -> None
     assert int(keep.sum()) > 12
     assert float(torch.hypot(x, y).max()) < 1.0
     assert float((in_frame > 5).float().mean()) > 0.5
+    _, *centre, _ = moments(clips.mask[keep])
+    for along in centre:  # the camera pans both ways
+        assert float(((along[:, -1] - along[:, 0]).abs() > 3).float().mean()) > 0.3
 
 
 @pytest.mark.parametrize(("motion", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("up", 1, -1), ("down", 1, 1)])
@@ -326,12 +329,15 @@ def test_without_cutouts_all_objects_are_soft_patches_of_photographs() -> None:
 
 
 def test_motion_blur_spreads_the_mask_of_the_first_clips_only() -> None:
-    settings = dataclasses.replace(CLEAN, blur_share=0.5, travel=(0.75, 0.8))
-    sharp, blurred = (clips_of("right", 8, s) for s in (CLEAN, settings))
+    fast = dataclasses.replace(CLEAN, travel=(0.75, 0.8))
+    sharp, blurred = (clips_of("right", 8, s) for s in (fast, dataclasses.replace(fast, blur_share=0.5)))
     soft = ((blurred.mask > 0.02) & (blurred.mask < 0.98)).float().mean((1, 2, 3))
     base = ((sharp.mask > 0.02) & (sharp.mask < 0.98)).float().mean((1, 2, 3))
     assert float((soft[:4] / base[:4]).mean()) > 1.1
     assert float(soft[:4].mean()) > float(soft[4:].mean())
+    assert torch.equal(sharp.mask[4:], blurred.mask[4:])
+    for sharp_place, blurred_place in zip(moments(sharp.mask[:4])[1:3], moments(blurred.mask[:4])[1:3], strict=True):
+        assert float((sharp_place - blurred_place).abs().max()) < 0.5  # pixels: around the same place
     assert torch.allclose(blurred.rgb[:, :, 0], blurred.mask, atol=1e-4)
 
 
