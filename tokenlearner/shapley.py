@@ -50,7 +50,7 @@ EXACT_LIMIT: Final = 10
 _DEFAULT_ORDERS: Final = 64
 
 Report = Callable[[int, int], None]
-Coalition = Int64[np.ndarray, " members"]
+Coalition = Int64[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,7 +6,8 @@ A *switch* of a token at step t is a change of place that is large, quick and la
    evenly over the frame counts for nothing. It is blurred by a Gaussian of `tolerance` of the frame's sides, so
    that movement by about so much within a window is movement and no jump.
 2. The mean of the `window` maps before t and the mean of the `window` maps from t on have a cosine below
-   `threshold`; t is where that cosine is lowest within a window to either side.
+   `threshold`, and their largest cells lie at least `2 * tolerance` apart; t is where that cosine is lowest within
+   a window to either side.
 3. It stays: of the maps in both windows at least four in five are nearer (by cosine) to the mean of their own
    side than to that of the other.
 4. On both sides at least `min_excess` of the attention lies beyond the uniform share: a token that looks
@@ -20,6 +21,7 @@ tolerance for one that stays. The first and the last window of a clip hold no sw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -27,8 +29,6 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from jaxtyping import Float, Float64
-
-from tokenlearner.analysis.maps import centroid
 
 HEURISTIC: Final = (
     "A switch is found by a rule of thumb: the token's attention leaves its place of the last moments and stays "
@@ -47,7 +47,7 @@ class SwitchRule:
         hold_s: Length of a window in seconds, turned into steps by the median interval.
         min_steps: Shortest window in steps.
         threshold: Cosine below which two places are different, 0..1.
-        tolerance: Standard deviation of the blur, in fractions of the frame's sides.
+        tolerance: Standard deviation of the blur, and half the least distance, in fractions of the frame's sides.
         min_excess: Least attention beyond the uniform share that makes a subject, 0..1.
     """
 
@@ -73,7 +73,8 @@ class Switch:
         token: Which one.
         step: First time step at the new place.
         time_s: Its presentation time.
-        from_xy: Centre of its attention beyond the uniform share before, (x, y) in 0..1 of what the model saw.
+        from_xy: Where it looked most before: the largest cell of the blurred mean map of the window, its centre as
+            (x, y) in 0..1 of what the model saw.
         to_xy: The same afterwards.
         overlap: Cosine of the blurred maps before and after, 0..1; the lower, the clearer.
     """
@@ -104,55 +105,67 @@ def find_switches(
     """
     rule = rule or SwitchRule()
     window = rule.window(timestamps_s)
-    found = []
-    for token in range(shares.shape[1]):
-        excess = np.maximum(shares[:, token].astype(np.float64) - 1 / (shares.shape[2] * shares.shape[3]), 0)
-        for step, overlap in _switches_of_one(excess, window, rule):
-            before, after = excess[step - window : step].mean(axis=0), excess[step : step + window].mean(axis=0)
-            found.append(
-                Switch(
-                    token=token,
-                    step=step,
-                    time_s=float(timestamps_s[step]),
-                    from_xy=_centre(before),
-                    to_xy=_centre(after),
-                    overlap=overlap,
-                )
-            )
+    uniform = 1 / (shares.shape[2] * shares.shape[3])
+    found = [
+        Switch(
+            token=token,
+            step=turn.step,
+            time_s=float(timestamps_s[turn.step]),
+            from_xy=turn.from_xy,
+            to_xy=turn.to_xy,
+            overlap=turn.overlap,
+        )
+        for token in range(shares.shape[1])
+        for turn in _turns(np.maximum(shares[:, token].astype(np.float64) - uniform, 0), window, rule)
+    ]
     return tuple(sorted(found, key=lambda switch: (switch.step, switch.token)))
 
 
-def _switches_of_one(
-    excess: Float64[np.ndarray, "time rows cols"], window: int, rule: SwitchRule
-) -> list[tuple[int, float]]:
-    """Steps and overlaps of one token's switches."""
+@dataclass(frozen=True)
+class _Turn:
+    """A switch of the one token that is looked at."""
+
+    step: int
+    overlap: float
+    from_xy: tuple[float, float]
+    to_xy: tuple[float, float]
+
+
+def _turns(excess: Float64[np.ndarray, "time rows cols"], window: int, rule: SwitchRule) -> list[_Turn]:
+    """Where one token switches."""
     steps = len(excess)
     if steps < 2 * window:
         return []
+    grid_hw = excess.shape[1:]
     flat = np.stack([_blurred(one, rule.tolerance) for one in excess]).reshape(steps, -1)
-    sums = np.concatenate([np.zeros((1, flat.shape[1])), np.cumsum(flat, axis=0)])
-    means = (sums[window:] - sums[:-window]) / window  # means[i] is over steps i .. i + window - 1
-    inside = np.concatenate([[0.0], np.cumsum(excess.sum(axis=(1, 2)))])
-    masses = (inside[window:] - inside[:-window]) / window
+    means = _window_means(flat, window)  # means[i] is over steps i .. i + window - 1
+    masses = _window_means(excess.sum(axis=(1, 2))[:, None], window)[:, 0]
     candidates = np.arange(window, steps - window + 1)
     overlaps = cosine(means[candidates - window], means[candidates])
     single = cosine(flat[candidates - 1], flat[candidates])
-    found: list[tuple[int, float]] = []
-    order = np.lexsort((single, overlaps.round(6)))  # lowest first; among equals the sharpest step
+    found: list[_Turn] = []
     taken = np.zeros(len(candidates), dtype=bool)
-    for i in order:
+    for i in np.lexsort((single, overlaps.round(6))):  # lowest first; among equals the sharpest step
         if overlaps[i] >= rule.threshold:
             break
-        near = slice(max(0, i - window), i + window + 1)
-        if taken[near].any():
+        if taken[max(0, i - window) : i + window + 1].any():
             continue
         taken[i] = True
         step = int(candidates[i])
+        before, after = means[step - window], means[step]
         if min(masses[step - window], masses[step]) < rule.min_excess:
             continue
-        if _stays(flat[step - window : step + window], means[step - window], means[step]):
-            found.append((step, float(overlaps[i])))
+        from_xy, to_xy = _place(before, grid_hw), _place(after, grid_hw)
+        if math.dist(from_xy, to_xy) < 2 * rule.tolerance:
+            continue
+        if _stays(flat[step - window : step + window], before, after):
+            found.append(_Turn(step, float(overlaps[i]), from_xy, to_xy))
     return found
+
+
+def _window_means(values: Float64[np.ndarray, "time width"], window: int) -> Float64[np.ndarray, "windows width"]:
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    return np.asarray((sums[window:] - sums[:-window]) / window)
 
 
 def _stays(
@@ -185,9 +198,10 @@ def _blurred(one: Float64[np.ndarray, "rows cols"], tolerance: float) -> Float64
     )
 
 
-def _centre(excess: Float64[np.ndarray, "rows cols"]) -> tuple[float, float]:
-    x, y = centroid(excess / excess.sum())
-    return float(x), float(y)
+def _place(flat: Float64[np.ndarray, " patches"], grid_hw: tuple[int, ...]) -> tuple[float, float]:
+    """Centre of the largest cell, (x, y) in 0..1."""
+    row, column = divmod(int(flat.argmax()), grid_hw[1])
+    return (column + 0.5) / grid_hw[1], (row + 0.5) / grid_hw[0]
 
 
 def times_of(switches: Sequence[Switch], token: int) -> tuple[float, ...]:

@@ -310,7 +310,7 @@ class Engine:
         outputs = OutputGatherer()
         image_hw = (rgb.shape[-3], rgb.shape[-2])
         batcher = Batcher(initial_batch_size(full_load(self.config, image_hw), self.device), relieve=self._relieve)
-        for output, _ in batcher.run(rgb, lambda part: self._network.full(torch.from_numpy(part), choice)):
+        for output, _ in batcher.run(rgb, lambda part: self._network.full(torch.from_numpy(part.copy()), choice)):
             outputs.add(output)
             _raise_if_set(cancel)
         return outputs.logits()
