@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.charts import CountUnit
+from app.charts import CountUnit, stage_legend
 from app.text import millions, percent
 from app.tradeoffs import bench_figures, choose, curves, measure
 from app.tradeoffs.bench_figures import Course
@@ -22,13 +22,15 @@ _SLOTS: Final = ("A", "B")
 @st.fragment
 def draw(unit: CountUnit) -> None:
     """Draw the bench; its controls run this part of the page alone."""
+    head = st.container(horizontal=True, vertical_alignment="bottom", key="bench-figures")
     controls, results = st.columns([1, 2.9], gap="large")
     with controls:
         design = choose.draw()
         budget = choose.budget(unit, design.per)
     pins = _pins()
-    with results:
+    with head:
         _figures(design, unit)
+    with results:
         _bars(design, pins, unit, budget)
         _courses(design, pins, unit, budget)
         if budget is not None:
@@ -49,20 +51,19 @@ def _figures(design: Design, unit: CountUnit) -> None:
     here, plain = design.compute, design.baseline
     value, words = counted(here.total_macs, unit).split(" ")
     tokens = design.num_tokens * design.time_steps
-    with st.container(horizontal=True, vertical_alignment="bottom", key="bench-figures"):
-        st.metric(f"{words} per {design.per}", value, help=f"{CONVENTION} Computed.")
-        st.metric(
-            "of the plain ViT",
-            percent(here.total_macs / plain.total_macs),
-            help="The same network on the same input without TokenLearner.",
-        )
-        st.metric("Parameters", millions(here.params), help="With the module. Computed.")
-        behind = "patches, pooled in each block" if design.use_fuser else "tokens behind"
-        st.metric(
-            f"patches → {behind}",
-            f"{design.patches * design.time_steps:,} → {tokens:,}".replace(",", "\u202f"),
-            help="What self-attention compares, before the module and behind it.",
-        )
+    st.metric(f"{words} per {design.per}", value, help=f"{CONVENTION} Computed.")
+    st.metric(
+        "of plain ViT",
+        percent(here.total_macs / plain.total_macs),
+        help="The same network on the same input without TokenLearner.",
+    )
+    st.metric("Parameters", millions(here.params), help="With the module. Computed.")
+    behind = "tokens, in each block" if design.use_fuser else "tokens"
+    st.metric(
+        f"patches → {behind}",
+        f"{design.patches * design.time_steps:,} → {tokens:,}".replace(",", "\u202f"),
+        help="What self-attention compares, before the module and behind it.",
+    )
 
 
 def _bars(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int | None) -> None:
@@ -74,6 +75,7 @@ def _bars(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int 
         config=PLOT_CONFIG,
         alt="Compute by stage of the design, the plain network and what is pinned",
     )
+    st.html(stage_legend(design.compute, design.baseline))
 
 
 def _courses(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int | None) -> None:

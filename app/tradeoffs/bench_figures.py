@@ -34,8 +34,8 @@ class Course:
 
 def stage_bars(rows: Sequence[tuple[str, Compute]], unit: CountUnit, budget_macs: float | None) -> go.Figure:
     """Stacked bars, one for each named cost, and the budget as a line across them."""
-    names = [name for name, _ in rows]
     largest = max(compute.total_macs for _, compute in rows)
+    names = [f"{name}<br><b>{counted(compute.total_macs, unit, largest)}</b>" for name, compute in rows]
     bars = []
     for stage, color in STAGE_COLORS.items():
         macs = [compute.stages[stage] for _, compute in rows]
@@ -49,35 +49,23 @@ def stage_bars(rows: Sequence[tuple[str, Compute]], unit: CountUnit, budget_macs
                 "y": names,
                 "x": [giga(count, unit) for count in macs],
                 "customdata": [f"{counted(n, unit)}, {share:.1%}" for n, share in zip(macs, shares, strict=True)],
-                "hovertemplate": f"%{{y}}, {stage}: %{{customdata}}{_HIDE}",
+                "hovertemplate": f"{stage}: %{{customdata}}{_HIDE}",
                 "orientation": "h",
                 "marker": {"color": color, "line": {"width": 0}},
             }
         )
-    totals = [
-        {
-            "x": giga(compute.total_macs, unit),
-            "y": name,
-            "text": f"\u2002{counted(compute.total_macs, unit, largest)}",
-            "showarrow": False,
-            "xanchor": "left",
-            "font": {"size": 15},
-        }
-        for name, compute in rows
-    ]
     lines = []
-    if budget_macs is not None and budget_macs < 1.2 * largest:
+    if budget_macs is not None and _near(budget_macs, largest):
         lines.append(_across("x", giga(budget_macs, unit), "dash"))
     return go.Figure(
         data=bars,
         layout=layout(
-            64 + 46 * len(rows),
-            legend_y=-0.02,
+            16 + 56 * len(rows),
+            showlegend=False,
             barmode="stack",
             bargap=0.3,
-            annotations=totals,
             shapes=lines,
-            xaxis=axis("", range=[0, 1.28 * giga(largest, unit)], visible=False),
+            xaxis=axis("", range=[0, 1.02 * giga(max((largest, *_near(budget_macs, largest))), unit)], visible=False),
             yaxis=axis("", autorange="reversed"),
         ),
     )
@@ -218,6 +206,11 @@ def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int,
             yaxis2=axis("sequence", domain=[0.69, 1], rangemode="tozero", nticks=4),
         ),
     )
+
+
+def _near(budget_macs: float | None, largest: int) -> tuple[int, ...]:
+    """The budget, if it is worth drawing beside bars of this length."""
+    return () if budget_macs is None or budget_macs > 1.3 * largest else (round(budget_macs),)
 
 
 def _across(which: str, value: float, dash: str) -> dict[str, Any]:

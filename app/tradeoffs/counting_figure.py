@@ -5,20 +5,26 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from app.charts import CountUnit
-from app.text import operations, percent
+from app.text import percent
 from app.tradeoffs.counters import Counts
-from app.tradeoffs.marks import NEUTRAL, VIT, factor, giga, lay_out
+from app.tradeoffs.marks import NEUTRAL, VIT, giga, lay_out
 
 
 def four_counts(found: Counts, unit: CountUnit) -> go.Figure:
     """A bar for each route; what a route misses is hatched."""
-    names = (
+    routes = (
         "closed form (this app)",
         "torch, attention spelled out",
         "torch, attention fused",
         "hooks on modules",
     )
     counts = (found.closed_form, found.spelled_out, found.fused, found.modules)
+    missed = [found.closed_form - count for count in counts]
+    names = [
+        f"{route}<br><b>{giga(count, unit):.3f} G{unit}</b>"
+        + (f", {percent(short / found.closed_form)} missed" if short else "")
+        for route, count, short in zip(routes, counts, missed, strict=True)
+    ]
     figure = go.Figure()
     figure.add_bar(
         name="counted",
@@ -28,7 +34,6 @@ def four_counts(found: Counts, unit: CountUnit) -> go.Figure:
         marker={"color": VIT, "line": {"width": 0}},
         hovertemplate=f"%{{y}}: %{{x:.4g}} G{unit}<extra></extra>",
     )
-    missed = [found.closed_form - count for count in counts]
     figure.add_bar(
         name="missed",
         y=names,
@@ -41,19 +46,8 @@ def four_counts(found: Counts, unit: CountUnit) -> go.Figure:
         },
         hovertemplate=f"%{{y}}: %{{x:.4g}} G{unit} missed<extra></extra>",
     )
-    for name, count, short in zip(names, counts, missed, strict=True):
-        value, counted = operations(factor(unit) * count, unit, factor(unit) * found.closed_form)
-        words = f"{giga(count, unit):.3f} G{unit}" if counted.startswith("G") else f"{value} {counted}"
-        figure.add_annotation(
-            x=giga(found.closed_form, unit),
-            y=name,
-            text=f"\u2002{words}" + (f", {percent(short / found.closed_form)} missed" if short else ""),
-            showarrow=False,
-            xanchor="left",
-            font_size=15,
-        )
-    lay_out(figure, x=f"G{unit} per image", y="", height=300)
+    lay_out(figure, x=f"G{unit} per image", y="", height=340)
     figure.update_layout(barmode="stack", bargap=0.35, legend_y=-0.3)
-    figure.update_xaxes(range=[0, 1.55 * giga(found.closed_form, unit)], nticks=5)
+    figure.update_xaxes(range=[0, 1.02 * giga(found.closed_form, unit)], nticks=5)
     figure.update_yaxes(autorange="reversed")
     return figure

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from app.tradeoffs.design import Design, frames_of, most_tokens, sides_of
+from tokenlearner import flops
+from tokenlearner.config import ModelConfig
 
 CLIP_TUBELET = 2
 """Frames per tubelet where a picture's network is imagined as a video network."""
+
+_KEPT = 64
+"""Curves of each kind that are remembered: a move of one control leaves most of them as they were."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +37,39 @@ class Point:
     sequence: int
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def over_locations(design: Design) -> tuple[Point, ...]:
     """The design with its module before each of its blocks."""
     return _vary(design, "loc", range(design.depth))
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def over_tokens(design: Design) -> tuple[Point, ...]:
     """The design with every number of tokens that makes sense."""
     return _vary(design, "num_tokens", range(1, most_tokens(design.patch, design.side) + 1))
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def over_sides(design: Design) -> tuple[Point, ...]:
     """The design on larger and larger pictures, as long as these hold its tokens."""
     return _vary(design, "side", (s for s in sides_of(design.patch) if (s // design.patch) ** 2 >= design.num_tokens))
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def over_clips(design: Design) -> tuple[Point, ...]:
     """The design on longer and longer clips; that of a picture as if it were a video network."""
     clip = design if design.num_frames else design.but(num_frames=CLIP_TUBELET, tubelet_size=CLIP_TUBELET)
     return _vary(clip, "num_frames", frames_of(clip.tubelet_size))
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def every_side(design: Design) -> tuple[Point, ...]:
     """The design on every picture of whole patches up to the largest that the bench offers: a smooth curve."""
     sides = sides_of(design.patch)
     return _vary(design, "side", range(sides[0], sides[-1] + 1, design.patch))
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def every_clip(design: Design) -> tuple[Point, ...]:
     """The design on every clip of whole tubelets up to the longest that the bench offers; see `over_clips`."""
     clip = design if design.num_frames else design.but(num_frames=CLIP_TUBELET, tubelet_size=CLIP_TUBELET)
@@ -70,8 +82,11 @@ def attention_macs(design: Design) -> int:
 
     They grow with the square of the sequence; all else grows with the sequence.
     """
-    sequence = design.patches * design.time_steps
-    return 2 * design.depth * sequence * sequence * design.config.embed_dim
+    return _attention_macs(design.config, design.patches * design.time_steps)
+
+
+def _attention_macs(config: ModelConfig, sequence: int) -> int:
+    return 2 * config.depth * sequence * sequence * config.embed_dim
 
 
 def best_within(points: Iterable[Point], budget_macs: float) -> Point | None:
@@ -86,10 +101,12 @@ def _vary(design: Design, field: str, values: Iterable[int]) -> tuple[Point, ...
 def _point(design: Design, field: str, value: int) -> Point:
     change: dict[str, Any] = {field: value}
     there = design.but(**change)
+    config = there.config
+    sequence = there.patches * there.time_steps
     return Point(
         value=value,
-        macs=there.compute.total_macs,
-        plain_macs=there.baseline.total_macs,
-        attention_macs=attention_macs(there),
-        sequence=there.patches * there.time_steps,
+        macs=flops.compute(config).total_macs,
+        plain_macs=flops.baseline(config).total_macs,
+        attention_macs=_attention_macs(config, sequence),
+        sequence=sequence,
     )

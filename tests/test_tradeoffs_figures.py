@@ -1,0 +1,196 @@
+"""The figures hold the numbers of the library, the card and the published file, drawn by their origin."""
+
+import dataclasses
+import time
+
+import pytest
+
+from app.charts import STAGE_COLORS
+from app.tradeoffs import bench_figures, curves, paper_figures
+from app.tradeoffs.bench import budget_words, growth_words
+from app.tradeoffs.bench_figures import Course
+from app.tradeoffs.choose import design_of
+from app.tradeoffs.design import Design
+from app.tradeoffs.marks import MARKS, counted
+from app.tradeoffs.own import own_models, read_own
+from app.tradeoffs.published import large_models, published
+from tests.app_cases import METRICS
+from tests.engine_cases import TINY, VIDEO, tiny_model
+from tokenlearner import flops
+from tokenlearner.cards import list_models
+
+CARD = dataclasses.replace(tiny_model().card, metrics={"conditions": {"photographs": 400}, **METRICS})
+OWN = read_own(CARD)
+
+
+def named(figure, start):
+    return [trace for trace in figure.data if (trace.name or "").startswith(start)]
+
+
+def test_the_card_gives_every_setting_with_its_cost():
+    assert {(p.loc, p.num_tokens, p.top1) for p in OWN.points} == {
+        (None, 0, 0.62), (1, 2, 0.551), (1, 6, 0.587), (3, 6, 0.604),
+    }  # fmt: skip
+    assert all(p.macs == flops.compute(TINY, loc=p.loc, num_tokens=p.num_tokens or None).total_macs for p in OWN.points)
+    assert OWN.token_counts == (2, 6)
+    assert OWN.standard_error == pytest.approx((0.62 * 0.38 / 400) ** 0.5)
+
+
+def test_only_trained_image_models_that_can_be_compared_are_shown():
+    untrained = dataclasses.replace(CARD, trained=False)
+    video = dataclasses.replace(CARD, config=VIDEO)
+    alone = dataclasses.replace(CARD, metrics={"choices": [{"loc": None, "num_tokens": 0, "top1": 0.5}]})
+    odd = dataclasses.replace(CARD, metrics={"x": [*METRICS["validation"]["choices"], {"loc": 2, "num_tokens": 1, "top1": 0.1}]})  # fmt: skip  # noqa: E501
+    assert own_models([untrained, video, alone]) == ()
+    assert [own.points for own in own_models([odd])] == [OWN.points]  # there is no module before block 2
+
+
+def test_placement_shows_the_card_as_measured_and_the_paper_as_published():
+    figure = paper_figures.placement_accuracy(OWN, published())
+    (six,) = named(figure, "measured, 6 tokens")
+    assert list(six.x) == [1 / 5, 3 / 5]
+    assert list(six.y) == pytest.approx([-3.3, -1.6])
+    assert six.marker.symbol == MARKS["measured"].symbol
+    (paper,) = named(figure, "published")
+    assert dict(zip([row[0] for row in paper.customdata], paper.y, strict=True)) == {
+        "TokenLearner B/16": pytest.approx(83.65 - 84.73),
+        "16-TokenLearner L/16 at 12": pytest.approx(87.68 - 87.35),
+    }
+    assert len({trace.marker.symbol for trace in figure.data}) == 3  # measured, published, said
+
+
+def test_placement_costs_are_shares_of_the_plain_network():
+    design = Design()
+    figure = paper_figures.placement_cost(OWN, curves.over_locations(design), design.depth, "B/16", published())
+    (line,) = named(figure, "computed, B/16")
+    assert line.y[6] == design.compute.total_macs / design.baseline.total_macs
+    assert line.y[3] < 1 / 3  # as the article says of a quarter of the network
+    (paper,) = named(figure, "published")
+    assert list(paper.y) == pytest.approx([28.7 / 55.6, 178.1 / 363.1])
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("MACs", 1), ("FLOPs", 2)])
+def test_families_stand_at_their_published_and_measured_places(unit, factor):
+    figure = paper_figures.published_families(published(), unit)
+    (vit,), (ours,) = named(figure, "ViT"), named(figure, "TokenLearner")
+    assert list(vit.x) == pytest.approx([factor * 55.6, factor * 363.1])
+    assert list(ours.y) == [83.65, 85.21, 85.45, 87.68]
+    (front,) = named(figure, "Pareto")
+    assert list(front.y) == [83.65, 85.21, 85.45, 87.68]  # every plain network is beaten by a cheaper one
+    own = paper_figures.own_family(OWN, unit)
+    (plain,) = named(own, "plain")
+    assert (plain.x[0], plain.y[0]) == (factor * flops.baseline(TINY).total_macs / 1e9, 62.0)
+    assert own.layout.xaxis.type == figure.layout.xaxis.type == "log"
+
+
+def test_large_models_are_counted_and_their_assumption_is_hatched():
+    rows = large_models(448)
+    params = paper_figures.large_bars(rows, "params", "MACs")
+    assert list(params.data[0].x) == [row.compute.params / 1e6 for row in rows]
+    assert list(params.data[1].x) == [1843, 460, 460]
+    macs = paper_figures.large_bars(rows, "compute", "FLOPs")
+    assert list(macs.data[0].x) == [2 * row.compute.total_macs / 1e9 for row in rows]
+    assert (params.data[0].marker.pattern.shape, macs.data[0].marker.pattern.shape) == ("", "/")
+    accuracy = paper_figures.large_accuracy(rows)
+    assert [list(trace.x) for trace in accuracy.data] == [[90.45, 88.5, 88.87], [90.81, 90.75, 91.05]]
+
+
+def test_the_bundled_checkpoint_can_be_shown():
+    (own,) = own_models(model.card for model in list_models() if model.card.name == "caltech101-elastic")
+    assert len(own.points) == 1 + len(own.token_counts) * len(own.card.config.tokenlearner_locs)
+    macs = {(r["loc"], r["num_tokens"]): r["macs"] for r in own.card.metrics["evaluation"]["choices"]}
+    assert {(p.loc, p.num_tokens): p.macs for p in own.points} == macs
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("MACs", 1), ("FLOPs", 2)])
+def test_stage_bars_add_up(unit, factor):
+    design = Design(size="S", use_fuser=True)
+    rows = [("this design", design.compute), ("plain ViT", design.baseline), ("A", Design().compute)]
+    figure = bench_figures.stage_bars(rows, unit, 2e9)
+    assert [bar.name for bar in figure.data] == list(STAGE_COLORS)
+    for i, (name, compute) in enumerate(rows):
+        assert sum(round(1e9 * bar.x[i]) for bar in figure.data) == factor * compute.total_macs
+        assert figure.data[0].y[i].startswith(name)
+        assert counted(compute.total_macs, unit, Design().compute.total_macs) in figure.data[0].y[i]
+    (line,) = figure.layout.shapes
+    assert line.x0 == factor * 2
+    assert not bench_figures.stage_bars(rows, unit, 1e12).layout.shapes
+
+
+def test_a_course_marks_the_design_the_pins_and_the_budget():
+    here, pinned = Design(), Design(size="S", depth=7, loc=5)
+    lines = [Course(label, curves.over_locations(d), d.loc) for label, d in (("", here), ("A", pinned))]
+    figure = bench_figures.course(lines, "blocks", "MACs", 5e9)
+    marks = {trace.text[0]: (trace.x[0], trace.y[0]) for trace in figure.data if trace.mode == "markers+text"}
+    assert marks == {
+        "": (6, here.compute.total_macs / 1e9),
+        "A": (5, pinned.compute.total_macs / 1e9),
+    }
+    assert [shape.y0 for shape in figure.layout.shapes] == [5.0]
+    assert not bench_figures.course(lines, "blocks", "MACs", 1e13).layout.shapes
+
+
+def test_growth_shows_sequence_and_cost():
+    design = Design()
+    points = curves.every_side(design)
+    figure = bench_figures.growth(points, [8] * len(points), "side", 224, "MACs")
+    above = [trace for trace in figure.data if trace.yaxis == "y2"]
+    assert list(above[0].y) == [(side // 16) ** 2 for side in above[0].x]
+    assert set(above[1].y) == {8}
+    (attention,) = named(figure, "plain ViT, attention")
+    at = list(attention.x).index(224)
+    assert attention.y[at] == curves.attention_macs(design) / 1e9
+    assert attention.fill == "tozeroy"
+
+
+def test_what_a_budget_leaves_is_said():
+    words = budget_words(Design(), 5_000_000_000, "MACs")
+    assert "**does not fit**" in words
+    assert "location after 3 blocks at the latest" in words
+    assert Design(loc=3).compute.total_macs <= 5e9 < Design(loc=4).compute.total_macs
+    assert "no tokens" in words  # not even one fits after six blocks
+    assert "10.0 GFLOPs" in budget_words(Design(), 5_000_000_000, "FLOPs")
+    clip = budget_words(Design(num_frames=8), 50_000_000_000, "MACs")
+    assert "**fits**" in clip
+    assert "frames at most" in clip
+
+
+def test_growth_is_said_in_numbers_of_the_library():
+    words = growth_words(Design())
+    ratio = Design(side=448).baseline.total_macs / Design().baseline.total_macs
+    assert f"196 become 784) and 16 × the pairs that attention compares: the plain network costs {ratio:.1f} ×" in words
+
+
+def test_published_networks_can_be_put_on_the_bench():
+    for row in (*published().images, *published().video):
+        if row.has_module:
+            assert design_of(row.config).config == row.config
+
+
+def test_three_digits_tell_designs_apart():
+    assert [counted(n, "MACs", 17_481_000_000) for n in (17_481_000_000, 9_149_000_000)] == ["17.5 GMACs", "9.15 GMACs"]
+    assert counted(1_234_000, "FLOPs") == "2.47 MFLOPs"
+
+
+def test_the_bench_answers_within_150_ms(unchecked_signatures):
+    # What one move of a slider computes and draws, on the largest design with two others pinned; best of several.
+    design = Design(size="G", patch=14, side=476, num_frames=32, depth=48, loc=24, num_tokens=16)
+    pinned = {"A": Design(size="L", depth=24, loc=12), "B": Design(depth=48)}
+
+    def draw(design):
+        everything = {"": design, **pinned}
+        bench_figures.stage_bars([(k, d.compute) for k, d in everything.items()], "MACs", 1e12).to_json()
+        for along, field in ((curves.over_locations, "loc"), (curves.over_tokens, "num_tokens")):
+            lines = [Course(k, along(d), getattr(d, field)) for k, d in everything.items()]
+            bench_figures.course(lines, field, "MACs", 1e12).to_json()
+        for points in (curves.every_side(design), curves.every_clip(design)):
+            bench_figures.growth(points, [8] * len(points), "x", 224, "MACs").to_json()
+        budget_words(design, 10**12, "MACs")
+
+    spent = []
+    for patch_side in (490, 504, 518, 532, 546, 560, 574):  # nothing is remembered
+        design = design.but(side=patch_side)
+        begin = time.perf_counter()
+        draw(design)
+        spent.append(time.perf_counter() - begin)
+    assert min(spent) < 0.15
