@@ -117,23 +117,33 @@ def _answer(choice: str, best: Point | None, words: str) -> str:
 def _pinning(design: Design, pins: dict[str, Design], unit: CountUnit) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         for slot in _SLOTS:
-            if st.button(f"Pin as {slot}", icon=":material/keep:", help="Keep this design to compare others with it"):
-                pins[slot] = design
-                st.session_state[_PINS] = dict(sorted(pins.items()))
-                st.rerun(scope="fragment")
-        for slot in list(pins):
-            if st.button(f"Back to {slot}", icon=":material/undo:", help="Put the pinned design on the bench again"):
-                choose.keep(pins[slot])
-                st.rerun(scope="fragment")
-        if pins and st.button("Unpin", icon=":material/keep_off:"):
-            st.session_state[_PINS] = {}
-            st.rerun(scope="fragment")
+            st.button(
+                f"Pin as {slot}",
+                icon=":material/keep:",
+                on_click=_pin,
+                args=(slot, design),
+                help="Keep this design to compare others with it",
+            )
+        for slot, pinned in pins.items():
+            st.button(
+                f"Back to {slot}",
+                icon=":material/undo:",
+                on_click=choose.keep,
+                args=(pinned,),
+                help="Put the pinned design on the bench again",
+            )
+        if pins:
+            st.button("Unpin", icon=":material/keep_off:", on_click=pins.clear)
     if pins:
         st.dataframe(
             [_row(label or "this", one, unit) for label, one in {"": design, **pins}.items()],
             hide_index=True,
             alt="The designs beside each other",
         )
+
+
+def _pin(slot: str, design: Design) -> None:
+    st.session_state[_PINS] = dict(sorted({**_pins(), slot: design}.items()))
 
 
 def _row(label: str, design: Design, unit: CountUnit) -> dict[str, str]:

@@ -19,6 +19,8 @@ from tokenlearner.errors import Cancelled, TokenLearnerError
 _DONE: Final = "timed designs"
 _JOB: Final = "timing job"
 _PROBLEM: Final = "timing problem"
+_ASKED: Final = "design to time"
+_STOPPED: Final = "Stopped."
 _KEPT: Final = 40
 _EVERY_S: Final = 0.4
 
@@ -46,9 +48,14 @@ def draw(design: Design) -> None:
         return
     reason = timing.refusal(design, device.free_bytes(), _known_pace())
     with st.container(horizontal=True, vertical_alignment="center", key="measure"):
-        if st.button("Time it on this device", icon=":material/timer:", type="primary", disabled=reason is not None):
-            _start(design, device_name)
-            st.rerun(scope="fragment")
+        st.button(
+            "Time it on this device",
+            icon=":material/timer:",
+            type="primary",
+            disabled=reason is not None,
+            on_click=_start,
+            args=(design, device_name),
+        )
         rival = (
             "timm's plain ViT of the same size"
             if design.num_frames is None
@@ -59,14 +66,14 @@ def draw(design: Design) -> None:
             "time is that of trained ones, what it would recognise is nothing."
         )
     problem = reason or st.session_state.get(_PROBLEM)
-    if problem:
+    if problem and (reason or st.session_state.get(_ASKED) == design):
         st.info(plain(problem), icon=":material/info:")
     _results(design)
 
 
 def _start(design: Design, device_name: str) -> None:
     at = here()
-    st.session_state[_PROBLEM] = None
+    st.session_state[_PROBLEM], st.session_state[_ASKED] = None, design
 
     def work(ticket: Ticket) -> Comparison:
         return timing.compare(design, compute_devices()[device_name], report=ticket.report, cancel=ticket.cancel)
@@ -91,7 +98,7 @@ def _progress() -> None:
         if st.button("Cancel", icon=":material/close:", key="cancel timing", help="Frees the device within one pass"):
             job.cancel()
             st.session_state[_JOB] = None
-            st.session_state[_PROBLEM] = "Stopped."
+            st.session_state[_PROBLEM] = _STOPPED
             st.rerun()
 
 
@@ -102,7 +109,7 @@ def _settle(job: Job[Comparison]) -> None:
         others = [one for one in _measured() if one.design != found.design]
         st.session_state[_DONE] = [*others, found][-_KEPT:]
     elif isinstance(job.error, Cancelled):
-        st.session_state[_PROBLEM] = "Stopped."
+        st.session_state[_PROBLEM] = _STOPPED
     elif isinstance(job.error, TokenLearnerError):
         st.session_state[_PROBLEM] = str(job.error)
     else:
