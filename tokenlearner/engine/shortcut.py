@@ -13,7 +13,7 @@ from tokenlearner.engine.results import Analysis, AnalysisSettings
 from tokenlearner.errors import CheckpointError
 from tokenlearner.weights import list_models, load_model
 
-PREFERRED_MODEL: Final = "caltech101-elastic"
+PREFERRED_MODEL: Final = "photos110-elastic"
 
 
 def default_model_name() -> str:
