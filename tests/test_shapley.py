@@ -1,5 +1,6 @@
 """Shapley values against their definition: the mean gain over every order in which tokens can join."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -17,6 +18,7 @@ from tokenlearner.errors import Cancelled, ConfigError, FeaturesGone
 from tokenlearner.shapley import BASELINES, EXACT_LIMIT, draw_orders, exact_weights, token_values
 
 CLASS = 3
+V10_MEAN = dataclasses.replace(V10, token_learner=dataclasses.replace(V10.token_learner, pooling="mean"))
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +117,6 @@ def test_values_share_out_the_whole_difference(clip, config, baseline, exact):
 
 
 def test_the_probability_is_within_the_classes_own_question(engine, found):
-    import dataclasses
-
     grouped = dataclasses.replace(found, label_groups={"what": slice(0, 2), "how": slice(2, 7)})
     values = token_values(engine, grouped, CLASS)
     logits = torch.from_numpy(engine.rerun(found).logits[:, 2:].copy())
@@ -265,7 +265,7 @@ def test_a_solo_is_a_rerun_with_the_others_muted(engine, found):
         engine.solo(found, ())
 
 
-@pytest.mark.parametrize("config", [V10, VIDEO], ids=["v1.0", "video"])
+@pytest.mark.parametrize("config", [V10, V10_MEAN, VIDEO], ids=["v1.0", "v1.0 mean", "video"])
 def test_held_tokens_answer_as_the_analysis_did(clip, config):
     engine = Engine(tiny_model(config), device=CPU)
     found = engine.analyze(clip, AnalysisSettings(loc=3))

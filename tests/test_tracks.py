@@ -90,8 +90,14 @@ def test_one_wild_map_just_before_or_after_does_not_move_the_switch():
 
 
 def test_following_a_moving_object_is_no_switch():
-    places = [(x, 0.4) for x in np.linspace(0.15, 0.85, 36)]  # a fifth of the frame a second, and half
-    assert find_switches(clip_of(*places, noise=0.3), seconds(36)) == ()
+    places = [(x, 0.4) for x in np.linspace(0.15, 0.85, 24)]  # three tenths of the frame a second
+    assert find_switches(clip_of(*places, noise=0.3), seconds(24)) == ()
+    assert find_switches(clip_of(*places), seconds(24), SwitchRule(tolerance=0.0)) != ()
+
+
+def test_a_token_that_leaves_and_wanders_about_has_not_switched():
+    corners = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9), (0.5, 0.5), (0.5, 0.1)]
+    assert find_switches(clip_of(*[(0.3, 0.5)] * 13, *corners * 3), seconds(31)) == ()
 
 
 def test_alternating_between_two_places_is_no_switch():

@@ -8,8 +8,8 @@ A *switch* of a token at step t is a change of place that is large, quick and la
 2. The mean of the `window` maps before t and the mean of the `window` maps from t on have a cosine below
    `threshold`, and their largest cells lie at least `2 * tolerance` apart; t is where that cosine is lowest within
    a window to either side.
-3. It stays: of the maps in both windows at least four in five are nearer (by cosine) to the mean of their own
-   side than to that of the other.
+3. It stays: at least four in five of the maps on each side have a cosine of at least `threshold` with the mean of
+   their own side, and a larger one than with that of the other. A token that wanders about is nowhere.
 4. On both sides at least `min_excess` of the attention lies beyond the uniform share: a token that looks
    everywhere has no subject that it could leave.
 
@@ -158,7 +158,7 @@ def _turns(excess: Float64[np.ndarray, "time rows cols"], window: int, rule: Swi
         from_xy, to_xy = _place(before, grid_hw), _place(after, grid_hw)
         if math.dist(from_xy, to_xy) < 2 * rule.tolerance:
             continue
-        if _stays(flat[step - window : step + window], before, after):
+        if _stays(flat[step - window : step + window], before, after, rule.threshold):
             found.append(_Turn(step, float(overlaps[i]), from_xy, to_xy))
     return found
 
@@ -172,11 +172,15 @@ def _stays(
     around: Float64[np.ndarray, "steps patches"],
     before: Float64[np.ndarray, " patches"],
     after: Float64[np.ndarray, " patches"],
+    threshold: float,
 ) -> bool:
-    nearer_after = cosine(around, after[None]) > cosine(around, before[None])
+    """Whether the maps on both sides keep to the mean of their own."""
     half = len(around) // 2
-    own = (nearer_after[:half] == 0).mean(), nearer_after[half:].mean()
-    return bool(min(own) >= _STAYS - 1e-9)
+    for maps, own, other in ((around[:half], before, after), (around[half:], after, before)):
+        near = cosine(maps, own[None])
+        if ((near >= threshold) & (near > cosine(maps, other[None]))).mean() < _STAYS:
+            return False
+    return True
 
 
 def cosine(
