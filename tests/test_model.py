@@ -257,3 +257,11 @@ def test_dropping_every_token_or_any_token_of_a_fused_model_is_refused() -> None
     fused = build(image_config(token_learner=tl, tokenlearner_locs=(3,), default_loc=3))
     with pytest.raises(ConfigError, match="without TokenFuser"):
         fused.suffix(fused.tokenize(fused.prefix(IMAGES, 3)), keep=torch.ones(6, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    ("locs", "message"), [((), "Name at least one location"), ((2, 99), "there is no place before block 99")]
+)
+def test_a_way_to_nowhere_is_refused(locs: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(image_config()).prefixes(IMAGES, locs)

@@ -179,12 +179,17 @@ class TokenLearnerViT(nn.Module):
         """Run blocks on feature maps of patches, from where they are to several later locations.
 
         Raises:
-            ConfigError: If a location lies before the one that `features` have reached.
+            ConfigError: If no location is named, or one lies before the one that `features` have reached, or behind
+                the last block.
         """
         x, grid_hw, time = features.x, features.grid_hw, features.x.shape[1]
         depth = self.config.depth
         first = depth if features.loc is None else features.loc
         stops = {depth if loc is None else loc: loc for loc in locs}
+        if not stops:
+            raise ConfigError("Name at least one location to run to.")
+        if max(stops) > depth:
+            raise ConfigError(f"This model has {depth} blocks; there is no place before block {max(stops)}.")
         if min(stops) < first:
             raise ConfigError(f"Features before block {first} cannot go back to block {min(stops)}.")
         reached: dict[int | None, FeatureMap] = {}

@@ -13,9 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from tokenlearner.data.photos import Cutouts as Cutouts  # importable from here as well
-from tokenlearner.data.photos import Photos as Photos
-from tokenlearner.data.photos import CUTOUT_SIDE, crop, uniform
+from tokenlearner.data.photos import CUTOUT_SIDE, Cutouts, Photos, crop, uniform
 from tokenlearner.training.recipe import AugmentSettings
 
 _MAX_OBJECTS = 3
