@@ -16,7 +16,7 @@ from app.tradeoffs.own import Own, OwnPoint
 from app.tradeoffs.pareto import pareto_front
 from app.tradeoffs.published import Published, Row, plain_twin, relative_location
 
-_SHADES: Final = ("#8c3a12", "#b24c1b", "#d9622b", "#e88a58", "#f2ae86")
+_SHADES: Final = ("#a2441b", "#bd5524", "#d9622b", "#e88a58", "#f2ae86")
 """One hue from dark to light: few tokens to many."""
 _WHERE: Final = "share of the blocks before TokenLearner"
 _HIDE: Final = "<extra></extra>"
@@ -120,13 +120,11 @@ def placement_cost(own: Own | None, curve: Sequence[Point], depth: int, name: st
         name="said, without a number",
         x=[0.25],
         y=[1 / 3],
-        text=["“less than a third”"],
-        mode="markers+text",
-        textposition="top center",
-        textfont_size=13,
+        mode="markers",
         marker={**marker("said", VIT, 15), "symbol": "triangle-down-open"},
         hovertemplate=f"said in the article: less than a third of the computation at a quarter{_HIDE}",
     )
+    _point_out(figure, 0.25, 1 / 3, "said: “less than a third”", (86, 52))
     lay_out(figure, x=_WHERE, y="cost, share of plain", height=430)
     figure.update_xaxes(range=[-0.03, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%")

@@ -16,6 +16,9 @@ from tokenlearner.flops import Compute
 PATH: Final = Path(__file__).resolve().parents[2] / "assets" / "published.json"
 ASSUMED_TOKENS: Final = 16
 """Tokens of the large image models, which our source does not state."""
+_DAMAGED: Final = (
+    "The published figures (assets/published.json) cannot be read. Get the file from the repository again."
+)
 LARGE_SIDES: Final = (224, 280, 384, 448, 512, 560)
 
 
@@ -89,8 +92,8 @@ def published() -> Published:
     Raises:
         DataError: If it is missing or damaged.
     """
+    data = _file()
     try:
-        data = json.loads(PATH.read_text(encoding="utf-8"))
         return Published(
             paper=data["paper"],
             blog=data["blog"],
@@ -105,10 +108,8 @@ def published() -> Published:
             avid_acc=data["avid_acc"]["TokenLearner"],
             claims=tuple(data["placement_claims_from_the_blog"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            "The published figures (assets/published.json) cannot be read. Get the file from the repository again."
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(_DAMAGED) from error
 
 
 def large_models(side: int) -> tuple[Row, ...]:
@@ -116,8 +117,14 @@ def large_models(side: int) -> tuple[Row, ...]:
 
     Args:
         side: In pixels.
+
+    Raises:
+        DataError: If the file is missing or damaged.
     """
-    rows = json.loads(PATH.read_text(encoding="utf-8"))["imagenet_large"]["rows"]
+    try:
+        rows = _file()["imagenet_large"]["rows"]
+    except KeyError as error:
+        raise DataError(_DAMAGED) from error
     return tuple(Row(row["model"], row, _config({"image": side, "num_tokens": ASSUMED_TOKENS, **row})) for row in rows)
 
 
@@ -133,6 +140,14 @@ def plain_twin(row: Row, rows: tuple[Row, ...]) -> Row | None:
         return None
     twin = flops.plain(row.config)
     return next((other for other in rows if other.config == twin), None)
+
+
+def _file() -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(_DAMAGED) from error
+    return found
 
 
 def _config(row: dict[str, Any]) -> ModelConfig | None:

@@ -8,7 +8,7 @@ from app.text import plain
 from app.tradeoffs.marks import MARKS
 from app.tradeoffs.published import Published
 
-_SHAPES = {"published": "●", "said": "△", "computed": "□", "measured": "◆", "extrapolated": "×"}
+_SHAPES = {"published": "●", "said": "△", "computed": "□", "measured": "◆", "extrapolated": "× or hatched,"}
 
 
 def popover(said: Published, key: str, *more: str) -> None:

@@ -25,16 +25,17 @@ with st.container(
         bind="query-params",
         label_visibility="collapsed",
     )
-    unit: CountUnit = st.segmented_control(
-        "Count",
-        ("MACs", "FLOPs"),
-        default="MACs",
-        required=True,
-        key="trade-offs counted in",
-        help=CONVENTION,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        st.caption("1 multiply-add = 1 MAC = 2 FLOPs", help=CONVENTION, width="content")
+        unit: CountUnit = st.segmented_control(
+            "Count",
+            ("MACs", "FLOPs"),
+            default="MACs",
+            required=True,
+            key="trade-offs counted in",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
 try:
     with st.container(key="tradeoffs"):
         PARTS[part](unit)
