@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.models import ModelChoice, from_listed
+from app.models import ModelChoice, from_listed, ordered
 from app.server import Server
 from app.visits import Visit
 from tokenlearner.cards import scan_models
@@ -39,6 +39,6 @@ def presence(visit_id: str) -> Presence:
 
 @st.cache_data(ttl=15, max_entries=1, show_spinner=False)
 def models() -> tuple[tuple[ModelChoice, ...], tuple[str, ...]]:
-    """The models on disk, and a sentence for each file that cannot be used."""
+    """The models on disk, the one to begin with first, and a sentence for each file that cannot be used."""
     listed, problems = scan_models()
-    return tuple(map(from_listed, listed)), problems
+    return ordered(map(from_listed, listed)), problems

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from app.text import percent
 from tokenlearner.cards import ListedModel, ModelCard
+from tokenlearner.engine.shortcut import PREFERRED_MODEL
 from tokenlearner.weights import LoadedModel, load_checkpoint, random_twin
+
+_TRAINING_NAME: Final = re.compile(r"top1 (?:(?P<group>\S.*) )?(?:none|(?P<loc>\d+)/(?P<tokens>\d+))")
 
 
 @dataclass(frozen=True)
@@ -59,21 +64,29 @@ class MeasuredAccuracy:
     Attributes:
         loc: Block before which the module sits; None for the plain network.
         num_tokens: Tokens; 0 for the plain network.
-        top1: Share of validation pictures whose most probable class is right, 0..1.
+        top1: Share of validation pictures whose most probable class is right, 0..1; of the first question where the
+            model answers several.
+        by_group: The same for each question of such a model, by its name.
     """
 
     loc: int | None
     num_tokens: int
     top1: float
+    by_group: Mapping[str, float] = field(default_factory=dict)
 
 
 def measured_accuracies(card: ModelCard) -> tuple[MeasuredAccuracy, ...]:
-    """Every (place, tokens, top-1) that a card's numbers hold, by place and tokens; the first one counts."""
+    """Every (place, tokens, top-1) that a card's numbers hold, by place and tokens; the first one counts.
+
+    Where nothing was measured afterwards, what was measured at the end of the training stands in.
+    """
     found: dict[tuple[int | None, int], MeasuredAccuracy] = {}
     for row in _rows(card.metrics):
         loc, tokens, top1 = row.get("loc"), row.get("num_tokens"), row.get("top1")
         if isinstance(top1, int | float) and isinstance(tokens, int) and (loc is None or isinstance(loc, int)):
             found.setdefault((loc, tokens), MeasuredAccuracy(loc, tokens, float(top1)))
+    if not found:
+        found = {(row.loc, row.num_tokens): row for row in _end_of_training(card)}
     return tuple(sorted(found.values(), key=lambda row: (row.loc is None, row.loc or 0, row.num_tokens)))
 
 
@@ -90,9 +103,54 @@ def accuracies_near(card: ModelCard, loc: int | None, num_tokens: int) -> tuple[
 
 def headline_accuracy(card: ModelCard) -> float | None:
     """The accuracy to show beside a model's name: at its own place with all tokens, or the best one measured."""
+    row = _headline(card)
+    return None if row is None else row.top1
+
+
+def accuracy_in_words(card: ModelCard) -> str:
+    """The same in words: "85 % top-1", "object 36 %, motion 81 % top-1", or "" where nothing was measured."""
+    row = _headline(card)
+    if row is None:
+        return ""
+    return f"{', '.join(f'{name} {percent(value)}' for name, value in row.by_group.items()) or percent(row.top1)} top-1"
+
+
+def ordered(known: Iterable[ModelChoice]) -> tuple[ModelChoice, ...]:
+    """The models as they are offered: the preferred one first, those for pictures before those for clips."""
+    return tuple(
+        sorted(known, key=lambda model: (model.card.name != PREFERRED_MODEL, model.card.config.is_video, model.key))
+    )
+
+
+def what_it_does(model: ModelChoice) -> str:
+    """What a model is for, in a plain sentence."""
+    config = model.card.config
+    if config.is_video:
+        answers = [f"{group.num_classes} answers to “{group.name}”" for group in config.label_groups]
+        told = " and ".join(answers) or f"{config.num_classes} classes"
+        return f"Video model: {config.num_frames} frames at once, so it can see motion; {told}."
+    return f"Image model: a photo, or every frame of a clip by itself; {config.num_classes} classes."
+
+
+def _headline(card: ModelCard) -> MeasuredAccuracy | None:
     rows = measured_accuracies(card)
     own = [row for row in rows if row.loc == card.config.default_loc]
-    return max((row.top1 for row in own or rows), default=None)
+    return max(own or rows, key=lambda row: row.top1, default=None)
+
+
+def _end_of_training(card: ModelCard) -> Iterator[MeasuredAccuracy]:
+    """What the last row of a training's numbers says, under names such as "top1 4/8" or "top1 motion none"."""
+    rows = card.metrics.get("training")
+    last = rows[-1] if isinstance(rows, list | tuple) and rows else {}
+    found: dict[tuple[int | None, int], dict[str, float]] = {}
+    for name, value in last.items():
+        match = _TRAINING_NAME.fullmatch(name)
+        if match is not None and isinstance(value, int | float):
+            loc = int(match["loc"]) if match["loc"] else None
+            found.setdefault((loc, int(match["tokens"] or 0)), {})[match["group"] or ""] = float(value)
+    for (loc, tokens), by_group in found.items():
+        several = {name: value for name, value in by_group.items() if name}
+        yield MeasuredAccuracy(loc, tokens, next(iter(by_group.values())), several)
 
 
 def _rows(metrics: Any) -> Iterator[Mapping[str, Any]]:

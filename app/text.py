@@ -11,6 +11,29 @@ from tokenlearner.config import ModelConfig
 
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:$^&\"'])")
 _NAME_LIMIT: Final = 60
+_SPELLING: Final = {
+    # As the data sets spell them, and as they are spelt.
+    "water lilly": "water lily",
+    "car side": "car from the side",
+    "cougar body": "cougar (body)",
+    "cougar face": "cougar (face)",
+    "crocodile head": "crocodile (head)",
+    "flamingo head": "flamingo (head)",
+    "binocular": "binoculars",
+    "headphone": "headphones",
+    "outwear": "outerwear",
+    "longsleeve": "long-sleeved top",
+    "t-shirt": "T-shirt",
+    "joshua tree": "Joshua tree",
+    "windsor chair": "Windsor chair",
+    "yin yang": "yin and yang",
+    "garfield": "Garfield",
+    "snoopy": "Snoopy",
+    "buddha": "Buddha",
+    "rhino": "rhinoceros",
+    "sea horse": "seahorse",
+    "cellphone": "mobile phone",
+}
 
 
 def plain(text: str) -> str:
@@ -30,6 +53,12 @@ def display_name(name: str) -> str:
         return clean
     tail = 12
     return f"{clean[: _NAME_LIMIT - tail - 1]}…{clean[-tail:]}"
+
+
+def class_label(name: str) -> str:
+    """A class's name as people write it: "water_lilly" is "water lily", "Motorbikes" is "motorbikes"."""
+    words = " ".join(name.replace("_", " ").split())
+    return _SPELLING.get(words.lower(), words.lower())
 
 
 def significant(value: float, digits: int = 2) -> str:

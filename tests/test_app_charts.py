@@ -1,5 +1,6 @@
 """Figures and panels show the library's numbers, not others."""
 
+import dataclasses
 import io
 import re
 
@@ -17,11 +18,18 @@ from app.predictions import MAX_CLASSES, SCALE, panel_data, shown_classes
 from app.results import Request, Shown
 from app.text import operations
 from tests.app_cases import tiny_choice
-from tests.engine_cases import FUSED, TINY, pictures, tiny_model, write_clip
+from tests.engine_cases import FUSED, TINY, VIDEO, pictures, tiny_model, write_clip
 from tokenlearner import flops
+from tokenlearner.config import LabelGroup
 from tokenlearner.engine import AnalysisSettings, Engine
 from tokenlearner.export import write_maps
 from tokenlearner.media import Sampling
+
+TWO_QUESTIONS = dataclasses.replace(
+    VIDEO,
+    class_names=("ant", "bee", "cat", "dog", "water_lilly", "fox", "gnu"),
+    label_groups=(LabelGroup(name="object", num_classes=4), LabelGroup(name="motion", num_classes=3)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +73,36 @@ def test_the_panel_gets_the_probabilities_of_every_frame(analysis):
     assert data["times"] == [0.0, 0.1, 0.3, 0.4, 0.6]
     assert (data["still"], data["player"]) == (False, "player")
     assert data["end"] == pytest.approx(0.8)
-    names = data["names"]
-    order = [analysis.class_names.index(name) for name in names]
-    np.testing.assert_allclose(np.array(data["probs"]) / SCALE, analysis.probs[:, order], atol=0.6 / SCALE)
-    np.testing.assert_allclose(np.array(data["mean"]) / SCALE, analysis.probs.mean(axis=0)[order], atol=0.6 / SCALE)
-    assert data["mean"] == sorted(data["mean"], reverse=True)
+    (group,) = data["groups"]
+    assert (group["title"], group["top"], group["before"]) == ("Class", 5, None)
+    order = [analysis.class_names.index(name) for name in group["names"]]
+    np.testing.assert_allclose(np.array(group["probs"]) / SCALE, analysis.probs[:, order], atol=0.6 / SCALE)
+    np.testing.assert_allclose(np.array(group["mean"]) / SCALE, analysis.probs.mean(axis=0)[order], atol=0.6 / SCALE)
+    assert group["mean"] == sorted(group["mean"], reverse=True)
+
+
+def test_each_question_has_classes_of_its_own(tmp_path):
+    engine = Engine(tiny_model(TWO_QUESTIONS), device="cpu")
+    found = engine.analyze(write_clip(tmp_path / "disc.mp4", pictures(9, (46, 80))))
+    data = panel_data(found, player="player")
+    first, second = data["groups"]
+    assert [first["title"], second["title"]] == ["Object", "Motion"]
+    assert set(first["names"]) <= {"ant", "bee", "cat", "dog"}
+    assert set(second["names"]) == {"water lily", "fox", "gnu"}
+    assert [sum(row) for row in second["probs"]] == pytest.approx([SCALE] * 3, abs=2)
+    assert (first["top"], second["top"]) == (3, 3)
+    assert "one answer per clip of 4 frames" in data["help"]
+
+
+def test_the_panel_compares_with_all_tokens_class_by_class(tmp_path):
+    engine = Engine(tiny_model(), device="cpu")
+    whole = engine.analyze(write_clip(tmp_path / "disc.mp4", pictures(3, (46, 80))))
+    found = engine.rerun(whole, muted=(0, 4))
+    (group,) = panel_data(found, player="player", whole=whole)["groups"]
+    order = [whole.class_names.index(name) for name in group["names"]]
+    np.testing.assert_allclose(np.array(group["before"]["probs"]) / SCALE, whole.probs[:, order], atol=0.6 / SCALE)
+    np.testing.assert_allclose(np.array(group["probs"]) / SCALE, found.probs[:, order], atol=0.6 / SCALE)
+    assert group["before"]["mean"] != group["mean"]
 
 
 def test_every_class_that_is_ever_among_the_first_five_is_sent():

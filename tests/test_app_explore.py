@@ -18,7 +18,7 @@ from app.server import Server
 from app.text import millions, operations, percent
 from app.visits import Visit
 from tests.app_cases import LIMIT_S, save_tiny_model, until
-from tests.engine_cases import TINY, pictures, write_clip, write_photo
+from tests.engine_cases import TINY, VIDEO, pictures, write_clip, write_photo
 from tokenlearner import cards, flops
 from tokenlearner.engine import plan_geometry
 from tokenlearner.errors import Cancelled
@@ -171,6 +171,28 @@ def test_leaving_all_tokens_out_is_refused_with_a_sentence(page):
     at = settled(at)
     assert [error.value for error in at.error] == [r"All tokens are muted\. Leave at least one\."]
     assert "**Cat**" in captions(at)
+
+
+def test_a_photo_begins_with_the_image_model_and_a_video_model_sees_it_standing_still(page, models, tmp_path):
+    video = models / "video.safetensors"
+    save_tiny_model(models, "video", config=VIDEO)
+    try:
+        at = settled(page)
+        assert visit_of(at).shown.model.card.name == "tiny"
+        choice = next(radio for radio in at.radio if radio.label == "Model")
+        assert (choice.options, choice.value) == (["tiny", "video"], "tiny")
+        choice.set_value("video")
+        at = settled(at)
+        shown = visit_of(at).shown
+        assert (shown.model.card.name, shown.analysis.token_maps.shape[:2]) == ("video", (1, 6))
+        assert "it saw this picture 4 times over, where nothing moves" in captions(at)
+        assert "MMACs per clip of 4 frames" in metrics(at)
+        at = upload(at, ("disc.mp4", write_clip(tmp_path / "disc.mp4", pictures(6, (46, 80))).read_bytes()))
+        assert visit_of(at).shown.model.card.name == "tiny"
+    finally:
+        for path in models.glob("video*"):
+            path.unlink()
+        assert not video.exists()
 
 
 def test_random_weights_are_marked(page):

@@ -5,11 +5,19 @@ import dataclasses
 import pytest
 
 from app.costs import Pace, estimate, frames_in_range
-from app.models import accuracies_near, headline_accuracy, measured_accuracies
+from app.models import (
+    accuracies_near,
+    accuracy_in_words,
+    headline_accuracy,
+    measured_accuracies,
+    ordered,
+    what_it_does,
+)
 from app.text import display_name
 from tests.app_cases import METRICS, tiny_choice
-from tests.engine_cases import TINY
+from tests.engine_cases import TINY, VIDEO
 from tokenlearner import flops
+from tokenlearner.config import LabelGroup
 from tokenlearner.media import MediaInfo, Sampling
 
 CLIP = MediaInfo(
@@ -106,3 +114,28 @@ def test_memory_is_that_of_features_and_maps():
 def test_names_that_are_long_keep_their_ending():
     assert display_name("a" * 100 + ".mp4").endswith("aaaa.mp4")
     assert len(display_name("a" * 100 + ".mp4")) == 60
+
+
+def test_the_end_of_a_training_stands_in_for_an_evaluation(model):
+    training = [{"epoch": 1, "top1 none": 0.1}, {"epoch": 2, "top1 none": 0.7, "top1 1/2": 0.5, "loss 1/2": 3.0}]
+    card = dataclasses.replace(model.card, metrics={"training": training})
+    assert [(row.loc, row.num_tokens, row.top1) for row in measured_accuracies(card)] == [(1, 2, 0.5), (None, 0, 0.7)]
+    assert accuracy_in_words(card) == "50 % top-1"
+
+
+def test_a_model_with_two_questions_has_two_accuracies(model):
+    training = [{"top1 object none": 0.3, "top1 motion none": 0.8, "top1 object 1/6": 0.36, "top1 motion 1/6": 0.81}]
+    card = dataclasses.replace(model.card, metrics={"training": training})
+    assert accuracy_in_words(card) == "object 36 %, motion 81 % top-1"
+    assert headline_accuracy(card) == 0.36
+
+
+def test_models_say_what_they_are_for(model):
+    assert what_it_does(model) == "Image model: a photo, or every frame of a clip by itself; 7 classes."
+    groups = (LabelGroup(name="object", num_classes=4), LabelGroup(name="motion", num_classes=3))
+    config = dataclasses.replace(VIDEO, label_groups=groups)
+    video = dataclasses.replace(model, card=dataclasses.replace(model.card, config=config))
+    assert what_it_does(video) == (
+        "Video model: 4 frames at once, so it can see motion; 4 answers to “object” and 3 answers to “motion”."
+    )
+    assert ordered([video, model]) == (model, video)

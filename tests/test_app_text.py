@@ -77,3 +77,16 @@ def test_what_a_user_names_is_not_read_as_markdown():
     assert text.plain("a_b*c*.mp4") == r"a\_b\*c\*\.mp4"
     assert text.plain("![x](http://h/p.png)") == r"\!\[x\]\(http\:\/\/h\/p\.png\)".replace(r"\/", "/")
     assert text.plain("<b>\n:red[x] $1$") == r"\<b\> \:red\[x\] \$1\$"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("water_lilly", "water lily"),
+        ("Motorbikes", "motorbikes"),
+        ("grand_piano", "grand piano"),
+        ("class 7", "class 7"),
+    ],
+)
+def test_classes_are_named_as_people_write_them(name, label):
+    assert text.class_label(name) == label

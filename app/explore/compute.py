@@ -91,6 +91,10 @@ def accuracy_words(card: ModelCard, found: Analysis) -> tuple[str, str]:
     rows = accuracies_near(card, found.loc, found.num_tokens)
     if not rows:
         return "–", "not on the model's card"
+    if rows[0].by_group:
+        (first, value), *others = rows[0].by_group.items()
+        beside = ", ".join(f"{name} {percent(share)}" for name, share in others)
+        return percent(value), f"{first}; {beside}" if beside else first
     if found.loc is None:
         return percent(rows[0].top1), "the plain ViT"
     if rows[0].num_tokens == found.num_tokens:

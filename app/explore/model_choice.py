@@ -8,31 +8,45 @@ from typing import Final
 
 import streamlit as st
 
-from app.models import ModelChoice, headline_accuracy
+from app.models import ModelChoice, accuracy_in_words, what_it_does
 from app.server import compute_devices
-from app.text import millions, operations, percent, plain, size
+from app.text import millions, operations, plain, size
 from tokenlearner import flops
+from tokenlearner.media.info import MediaKind
 
 _MODEL: Final = "model"
 _DEVICE: Final = "device"
 
 
-def chosen(known: Sequence[ModelChoice]) -> tuple[ModelChoice, str]:
-    """Model and device, drawn or not: those picked last, else the first ones."""
+def chosen(known: Sequence[ModelChoice], kind: MediaKind) -> tuple[ModelChoice, str]:
+    """Model and device, drawn or not: those picked last for this kind of media, else the first ones.
+
+    A video model that was picked for a clip does not answer for the next photo, where nothing moves.
+
+    Args:
+        known: The models, the one to begin with first.
+        kind: "image" or "video".
+    """
     by_name = {model.card.name: model for model in known}
-    model = by_name.get(st.session_state.get(_MODEL, ""), known[0])
+    model = by_name.get(st.session_state.get(_model_key(kind), ""), known[0])
     devices = list(compute_devices())
     device = st.session_state.get(_DEVICE)
     return model, device if device in devices else devices[0]
 
 
-def popover(known: Sequence[ModelChoice]) -> None:
+def popover(known: Sequence[ModelChoice], kind: MediaKind) -> None:
     """Draw the button with the choice behind it."""
-    model, device = chosen(known)
+    model, device = chosen(known, kind)
     devices = compute_devices()
     with st.popover(_button(model, device), icon=":material/network_node:", help="Model and device"):
         if len(known) > 1:
-            st.selectbox("Model", [model.card.name for model in known], key=_MODEL, filter_mode=None)
+            st.radio(
+                "Model",
+                [one.card.name for one in known],
+                key=_model_key(kind),
+                captions=[_caption(one) for one in known],
+                persist_state="session",
+            )
         _card(model)
         if len(devices) > 1:
             st.radio("Device", list(devices), format_func=lambda name: devices[name].label, key=_DEVICE)
@@ -47,9 +61,18 @@ def twin_if(model: ModelChoice, random: bool) -> ModelChoice:
     return dataclasses.replace(model, random=random)
 
 
+def _model_key(kind: MediaKind) -> str:
+    return f"{_MODEL} for a {kind}"
+
+
+def _caption(model: ModelChoice) -> str:
+    accuracy = accuracy_in_words(model.card)
+    return plain(what_it_does(model) + (f" {accuracy[0].upper()}{accuracy[1:]}." if accuracy else ""))
+
+
 def _button(model: ModelChoice, device: str) -> str:
-    accuracy = headline_accuracy(model.card)
-    known = f" · {percent(accuracy)} top-1" if accuracy is not None else ""
+    accuracy = accuracy_in_words(model.card)
+    known = f" · {plain(accuracy)}" if accuracy else ""
     kind = "CPU" if device == "cpu" else "GPU"
     return f"{plain(model.card.name)}{known} · {kind}"
 
@@ -62,17 +85,18 @@ def _card(model: ModelChoice) -> None:
         st.markdown(plain(card.summary))
     if not card.trained:
         st.warning("These weights are untrained: maps and predictions mean nothing.")
-    accuracy = headline_accuracy(card)
+    accuracy = accuracy_in_words(card)
     lines = []
-    if accuracy is not None:
-        lines.append(f"{percent(accuracy)} top-1 on {config.num_classes} classes (model card, validation split)")
+    if accuracy:
+        lines.append(f"{plain(accuracy)} on {config.num_classes} classes (model card, validation split)")
     trained_on = ", ".join(f"{plain(credit.name)} ({plain(credit.licence)})" for credit in card.data)
     if trained_on:
         lines.append(f"trained on {trained_on}")
     plain_cost = " ".join(operations(flops.baseline(config).total_macs, "MACs"))
     lines.append(f"{millions(flops.count_params(config))} parameters, {size(model.size_bytes)}")
+    per = "frame" if config.num_frames is None else f"clip of {config.num_frames} frames"
     lines.append(
-        f"{config.depth} blocks of width {config.embed_dim}; {plain_cost} a frame as a plain ViT at "
+        f"{config.depth} blocks of width {config.embed_dim}; {plain_cost} a {per} as a plain ViT at "
         f"{config.img_size[1]} × {config.img_size[0]} pixels"
     )
     st.markdown("\n".join(f"- {line}" for line in lines))

@@ -38,7 +38,7 @@ def draw(at: Here) -> Wish:
     items = {item.key: item for item in (*map(from_upload, at.visit.uploads.kept), *samples())}
     if st.session_state.get(_ITEM) not in items:
         st.session_state[_ITEM] = next(key for key, item in items.items() if item.is_sample)
-    model, device = model_choice.chosen(known)
+    model, device = model_choice.chosen(known, items[st.session_state[_ITEM]].kind)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source"):
         key = st.selectbox(
             "Photo or clip",
@@ -56,7 +56,7 @@ def draw(at: Here) -> Wish:
             if camera.open:
                 _camera(at)
         framing = trim.popover(at, items[key], model, device)
-        model_choice.popover(known)
+        model_choice.popover(known, items[key].kind)
         random = st.toggle(
             "Random weights",
             key="random",

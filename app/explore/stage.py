@@ -130,4 +130,6 @@ def _title(found: Analysis) -> str:
         words.append(
             count(analysed, "frame") if analysed == media.num_frames else f"{analysed} of {media.num_frames} frames"
         )
+    if media.kind == "image" and found.clip_frames > 1:
+        words.append(f"A video model: it saw this picture {found.clip_frames} times over, where nothing moves.")
     return " · ".join((*words, *map(plain, found.notes)))

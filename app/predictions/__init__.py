@@ -13,6 +13,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float32, Float64, Int64
 
+from app.text import class_label
 from tokenlearner.engine import Analysis
 
 if TYPE_CHECKING:
@@ -20,52 +21,77 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = Path(__file__).parent
 TOP: Final = 5
+TOP_OF_SEVERAL: Final = 3
+"""Classes shown of each question where the model answers more than one."""
 MAX_CLASSES: Final = 40
 SCALE: Final = 10_000
 """Probabilities travel as whole numbers of this fraction."""
 
 
-def prediction_panel(found: Analysis, *, player: str, key: str) -> None:
+def prediction_panel(found: Analysis, *, player: str, key: str, whole: Analysis | None = None) -> None:
     """Draw the panel.
 
     Args:
         found: Its probabilities.
         player: Key of the player that it follows.
         key: Name of the panel on the page.
+        whole: The same with all its tokens, to be marked on the bars; None to compare with nothing.
     """
-    _component()(key=key, data=panel_data(found, player=player))
+    _component()(key=key, data=panel_data(found, player=player, whole=whole))
 
 
-def panel_data(found: Analysis, *, player: str) -> dict[str, Any]:
-    """What the panel needs, ready for JSON.
+def panel_data(found: Analysis, *, player: str, whole: Analysis | None = None) -> dict[str, Any]:
+    """What the panel needs, ready for JSON: each question that the model answers with its own classes.
 
-    Only classes that are among the first five somewhere are sent, so that any moment can be shown as it is.
+    Only classes that are among the first somewhere are sent, so that any moment can be shown as it is.
+
+    Args:
+        found: Its probabilities.
+        player: Key of the player that the panel follows.
+        whole: What to compare with, on the same frames.
     """
-    probs = found.probs
-    mean = probs.mean(axis=0)
-    classes = shown_classes(probs)
+    probs, before = found.probs, whole.probs if whole is not None else None
+    several = len(found.label_groups) > 1
+    top = TOP_OF_SEVERAL if several else TOP
+    per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
+    lines = f" The lines show the first three over time, one answer per {per}; click to go there."
+    groups = []
+    for name, held in found.label_groups.items():
+        classes = shown_classes(probs[:, held], top) + held.start
+        groups.append(
+            {
+                "title": name[:1].upper() + name[1:],
+                "help": f"One of {held.stop - held.start} answers.",
+                "top": top,
+                "names": [class_label(found.class_name(int(index))) for index in classes],
+                **_values(probs, classes),
+                "before": None if before is None else _values(before, classes),
+            }
+        )
     return {
         "player": player,
-        "help": f"Probability of each of the {probs.shape[1]} classes that this model knows (softmax). It must choose "
-        "among them, whatever the picture shows. The lines show the first three over time; click to go there.",
+        "help": f"Probability of each of the {probs.shape[1]} classes that this model knows (softmax"
+        + (" of each question" if several else "")
+        + f"). It must choose among them, whatever the picture shows.{lines}",
         "still": len(found.logits_timestamps_s) == 1,
-        "top": TOP,
         "scale": SCALE,
         "times": [round(float(time_s), 4) for time_s in found.logits_timestamps_s],
-        "names": [found.class_name(int(index)).replace("_", " ") for index in classes],
-        "mean": _scaled(mean[classes]),
-        "probs": [_scaled(row) for row in probs[:, classes]],
         "end": float(_end_s(found.logits_timestamps_s)),
+        "groups": groups,
     }
 
 
-def shown_classes(probs: Float32[np.ndarray, "clips classes"]) -> Int64[np.ndarray, " shown"]:
-    """Classes that are among the first five at some time or in the mean, by their mean probability, best first.
+def _values(probs: Float32[np.ndarray, "clips classes"], classes: Int64[np.ndarray, " shown"]) -> dict[str, Any]:
+    return {"mean": _scaled(probs.mean(axis=0)[classes]), "probs": [_scaled(row) for row in probs[:, classes]]}
+
+
+def shown_classes(probs: Float32[np.ndarray, "clips classes"], first: int = TOP) -> Int64[np.ndarray, " shown"]:
+    """Classes that are among the first ones at some time or in the mean, by their mean probability, best first.
 
     At most `MAX_CLASSES`: those with the highest moments stay.
     """
     mean = probs.mean(axis=0)
-    top = min(TOP, probs.shape[1])
+    top = min(first, probs.shape[1])
     everywhere = np.argpartition(-probs, top - 1, axis=1)[:, :top]
     candidates = np.union1d(everywhere, np.argsort(-mean, kind="stable")[:top])
     if len(candidates) > MAX_CLASSES:
