@@ -45,6 +45,13 @@ def test_only_trained_image_models_that_can_be_compared_are_shown():
     assert [own.points for own in own_models([odd])] == [OWN.points]  # there is no module before block 2
 
 
+def test_the_model_with_the_most_measured_settings_comes_first():
+    rows = METRICS["validation"]["choices"]
+    fewer = dataclasses.replace(CARD, name="fewer", metrics={"choices": rows[:3]})
+    better = dataclasses.replace(CARD, name="better", metrics={"choices": [{**rows[0], "top1": 0.9}, *rows[1:]]})
+    assert [own.card.name for own in own_models([fewer, CARD, better])] == ["better", CARD.name, "fewer"]
+
+
 def test_placement_shows_the_card_as_measured_and_the_paper_as_published():
     figure = paper_figures.placement_accuracy(OWN, published())
     (six,) = named(figure, "measured, 6 tokens")

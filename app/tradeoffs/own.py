@@ -70,9 +70,10 @@ class Own:
 
 
 def own_models(cards: Iterable[ModelCard]) -> tuple[Own, ...]:
-    """The trained image models whose cards hold accuracies with and without the module."""
+    """The trained image models whose cards hold accuracies with and without the module, the best measured one first."""
     usable = (card for card in cards if card.trained and not card.config.is_video)
-    return tuple(own for card in usable if (own := read_own(card)) is not None)
+    found = (own for card in usable if (own := read_own(card)) is not None)
+    return tuple(sorted(found, key=lambda own: (-len(own.points), -own.plain.top1)))
 
 
 def read_own(card: ModelCard) -> Own | None:

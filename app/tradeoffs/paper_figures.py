@@ -69,7 +69,7 @@ def placement_accuracy(own: Own | None, said: Published) -> go.Figure:
         words = f"{row.values['arch']}, {row.values['num_tokens']} tokens"
         _point_out(figure, relative_location(row) or 0, gain, words, (66, -54) if gain > 0 else (-62, 34))
     lay_out(figure, x=_WHERE, y="accuracy against plain, points", height=430)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(range=[-0.03, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure
 
 
@@ -294,7 +294,7 @@ def _usual_tokens(own: Own) -> int:
 
 
 def _data_name(own: Own) -> str:
-    return own.card.data[0].name.split(" (")[0] if own.card.data else "validation"
+    return own.card.data[0].name.split(" (")[0] if len(own.card.data) == 1 else "validation"
 
 
 def _setting(point: OwnPoint, depth: int) -> str:

@@ -113,7 +113,7 @@ def test_the_design_is_still_there_after_a_look_at_the_counters(page):
 
 def test_explore_is_one_click_away_and_back(page):
     page.get_by_role("link", name="Explore").click()
-    page.locator(".player canvas").wait_for(timeout=LIMIT_MS)
+    page.locator(".st-key-source").wait_for(timeout=LIMIT_MS)
     page.get_by_role("link", name="Trade-offs").click()
     expect(page.get_by_role("radio", name="Design bench", exact=True)).to_be_visible()
 
