@@ -93,7 +93,7 @@ def test_the_header_tells_what_the_player_prints():
     assert header["caption"] == '<b>"UNTRAINED" – weights</b>'
     assert (header["box"], header["start_s"], header["height"]) == ([0.1, 0.0, 0.8, 1.0], 2.5, 420)
     assert (header["key"], header["autoplay"], header["report"]) == ("k", True, True)
-    assert header["start"] == {"time_s": 3.0, "view": "some", "tokens": [], "pin": None}
+    assert header["start"] == PlayerState(time_s=3.0).to_dict()
 
 
 def test_sections_are_aligned():
@@ -239,3 +239,15 @@ def test_what_does_not_fit_is_named(change, message):
 )
 def test_a_state_survives_json(state):
     assert PlayerState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"time_s": float("nan"), "view": "<b>", "base": "grid", "tokens": ["1", -2, True], "pin": [0.5]},
+        {"time_s": "1", "view": 3, "tokens": 4, "pin": "ab", "opacity": 7, "scale": None, "divider": -1},
+    ],
+)
+def test_a_state_that_makes_no_sense_is_the_usual_one(sent):
+    assert PlayerState.from_dict(sent) == PlayerState()

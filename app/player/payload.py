@@ -15,6 +15,7 @@ No Streamlit here.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -33,6 +34,9 @@ from tokenlearner.palette import HEAT_LUT, hex_color, is_share, token_color, tok
 MAGIC: Final = b"TLP1"
 ALIGNMENT: Final = 8
 MEDIA_KINDS: Final = ("video", "image")
+SINGLE_VIEWS: Final = ("one", "some", "owner")
+VIEWS: Final = (*SINGLE_VIEWS, "grid", "beside")
+SCALES: Final = ("fixed", "largest", "token")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,27 +48,64 @@ class PlayerState:
         view: "one", "some", "owner", "grid" or "beside".
         tokens: Indices in the model of the tokens on show; empty for the player's own choice.
         pin: Pinned place as (x, y), 0..1 across and down the area that the model saw.
+        base: "one", "some" or "owner": what lies on the right of the divider in the view "beside".
+        opacity: Of the maps, 0..1.
+        smooth: Whether maps are interpolated between patches.
+        scale: "fixed", "largest" or "token".
+        trails: Whether the paths of the tokens are drawn.
+        hidden: Whether the maps are hidden.
+        divider: Where the view "beside" is divided, 0..1.
     """
 
     time_s: float = 0.0
     view: str = "some"
     tokens: tuple[int, ...] = ()
     pin: tuple[float, float] | None = None
+    base: str = "some"
+    opacity: float = 0.7
+    smooth: bool = True
+    scale: str = "fixed"
+    trails: bool = False
+    hidden: bool = False
+    divider: float = 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary; `from_dict` is its inverse."""
-        return {"time_s": self.time_s, "view": self.view, "tokens": list(self.tokens), "pin": self.pin}
+        return {**dataclasses.asdict(self), "tokens": list(self.tokens)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlayerState:
-        """Read what the browser sent."""
-        pin = data.get("pin")
+        """Read what the browser or a link sent; what is missing or makes no sense is as at the start."""
+        usual = cls()
+        pin, tokens = data.get("pin"), data.get("tokens")
+        place = tuple(_share(part, 0.5) for part in pin) if isinstance(pin, list | tuple) and len(pin) == 2 else None
         return cls(
-            time_s=float(data["time_s"]),
-            view=str(data["view"]),
-            tokens=tuple(int(token) for token in data["tokens"]),
-            pin=None if pin is None else (float(pin[0]), float(pin[1])),
+            time_s=max(0.0, _number(data.get("time_s"), 0.0)),
+            view=_one_of(VIEWS, data.get("view"), usual.view),
+            tokens=tuple(t for t in tokens if type(t) is int and t >= 0) if isinstance(tokens, list | tuple) else (),
+            pin=None if place is None else (place[0], place[1]),
+            base=_one_of(SINGLE_VIEWS, data.get("base"), usual.base),
+            opacity=_share(data.get("opacity"), usual.opacity),
+            smooth=bool(data.get("smooth", usual.smooth)),
+            scale=_one_of(SCALES, data.get("scale"), usual.scale),
+            trails=bool(data.get("trails", usual.trails)),
+            hidden=bool(data.get("hidden", usual.hidden)),
+            divider=_share(data.get("divider"), usual.divider),
         )
+
+
+def _number(value: object, otherwise: float) -> float:
+    """A finite number, or else another."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
+
+
+def _share(value: object, otherwise: float) -> float:
+    number = _number(value, otherwise)
+    return number if 0 <= number <= 1 else otherwise
+
+
+def _one_of(known: Sequence[str], value: object, otherwise: str) -> str:
+    return value if isinstance(value, str) and value in known else otherwise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,6 +120,42 @@ def test_another_part_of_the_page_can_follow_and_move_the_playhead(open_player: 
     assert page.evaluate("() => [window.heard.key, window.heard.step, window.heard.playing]") == ["player", 17, False]
 
 
+def test_another_part_of_the_page_can_ask_for_the_view_and_bring_it_back(open_player: OpenPlayer):
+    ask = """() => {
+        const detail = { key: 'player' };
+        window.dispatchEvent(new CustomEvent('token-player-ask', { detail }));
+        return detail.view;
+    }"""
+    page = open_player(player_payload())
+    press(page, "w", "2", "b", "n", "-", "m", "t", "d")
+    page.mouse.click(*point(page, 1, 2))
+    page.mouse.move(5, 5)
+    seek(page, 1.31)
+    asked, picture_then = page.evaluate(ask), pixels(page)
+    assert PlayerState.from_dict(asked) == PlayerState(
+        time_s=pytest.approx(1.31, abs=1e-5),  # type: ignore[arg-type]
+        view="beside",
+        base="owner",
+        tokens=(0, 2, 3, 4, 5),
+        pin=pytest.approx((2.5 / COLS, 1.5 / ROWS)),  # type: ignore[arg-type]
+        opacity=0.65,
+        smooth=False,
+        scale="largest",
+        trails=True,
+        divider=0.55,
+    )
+    press(page, "Escape", "o", "n", "+", "m", "t", "Home")
+    assert pixels(page) != picture_then
+    page.evaluate(
+        "view => window.dispatchEvent(new CustomEvent('token-player-restore', { detail: { key: 'player', view } }))",
+        asked,
+    )
+    page.wait_for_function("() => Math.abs(player_video.currentTime - 1.31) < 0.001 && !player_video.seeking")
+    page.wait_for_timeout(100)
+    assert page.evaluate(ask) == asked
+    assert pixels(page) == picture_then
+
+
 # Places
 
 
@@ -277,7 +313,8 @@ def test_python_is_told_when_it_asked(open_player: OpenPlayer):
     page.mouse.click(*point(page, 1, 2))
     (_, paused), (name, pinned) = page.evaluate("() => told")
     assert name == "view"
-    assert paused == {"time_s": current_time(page), "view": "some", "tokens": [1, 2, 3, 4, 5], "pin": None}
+    expected = PlayerState(time_s=current_time(page), view="some", tokens=(1, 2, 3, 4, 5))
+    assert paused == expected.to_dict() | {"time_s": pytest.approx(expected.time_s, abs=1e-6)}
     assert pinned == paused | {"pin": [2.5 / COLS, 1.5 / ROWS]}
     assert PlayerState.from_dict(pinned).pin == pytest.approx((2.5 / COLS, 1.5 / ROWS))
 

@@ -27,6 +27,7 @@ from tests.browser.playing import (
 )
 from tokenlearner import render
 from tokenlearner.palette import UNIT_SHARE, UNIT_SIGMOID, format_weight, token_color
+from tokenlearner.tracks import track_maps
 
 pytestmark = pytest.mark.browser
 
@@ -140,6 +141,39 @@ def test_the_grid_shows_every_token_and_the_frame(page_at_step: Page):
     press(page_at_step, "h")
     hidden = drawn(page_at_step)
     assert abs(float(np.median(hidden[hidden.max(axis=-1) > 0])) - frame_grey) < 6, "the picture without maps"
+
+
+def test_a_trail_runs_through_the_centres_of_mass_and_ends_at_the_one_of_now(page_at_step: Page):
+    press(page_at_step, "3")
+    before = drawn(page_at_step)
+    press(page_at_step, "t")
+    expect(page_at_step.get_by_role("button", name="Trails")).to_have_attribute("aria-pressed", "true")
+    expect(page_at_step.locator(".unit")).to_contain_text("lines: the last 2 s")
+    after = drawn(page_at_step)
+    size = np.array(after.shape[1::-1])
+    path = track_maps(received(MAPS), TIMES).centroid_xy[:, 2] * size
+    changed = np.abs(after - before).max(axis=-1) > 12
+    x, y = path[STEP].round().astype(int)
+    np.testing.assert_allclose(after[y, x], token_color(2), atol=8)
+    for x, y in path[3 : STEP - 1].round().astype(int):
+        assert changed[y - 3 : y + 4, x - 3 : x + 4].any()
+    for x, y in path[STEP + 3 : STEP + 7].round().astype(int):
+        assert not changed[y - 3 : y + 4, x - 3 : x + 4].any(), "nothing of what comes"
+    assert changed.mean() < 0.03
+    press(page_at_step, "g")
+    tiles = pixels(page_at_step)
+    press(page_at_step, "t")
+    assert pixels(page_at_step) != tiles, "every tile has the trail of its token"
+
+
+def test_trails_of_all_chosen_tokens(page_at_step: Page):
+    press(page_at_step, "s", "2", "t")
+    after = drawn(page_at_step)
+    centres_now = track_maps(received(MAPS), TIMES).centroid_xy[STEP]
+    for token in (0, 2, 3, 4, 5):
+        x, y = (centres_now[token] * after.shape[1::-1]).round().astype(int)
+        colours = after[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3)
+        assert (np.abs(colours - token_color(token)).max(axis=-1) < 10).any(), token
 
 
 def test_no_view_looks_like_another(page_at_step: Page):
@@ -259,7 +293,7 @@ def test_nothing_moves_when_the_view_changes(open_player: OpenPlayer):
     rows = page.locator(".player > :not(.help)")
     places = "nodes => nodes.map((node) => JSON.stringify(node.getBoundingClientRect()))"
     before = rows.evaluate_all(places)
-    keys = ["s", "w", "g", "b", "m", "m", "m", "n", "h", "h", "p", "Enter", "?", "?", "Escape", "ArrowRight", "o"]
+    keys = ["s", "w", "t", "g", "b", "m", "m", "m", "n", "h", "h", "p", "Enter", "?", "?", "Escape", "ArrowRight", "o"]
     for key in keys:
         press(page, key)
         assert rows.evaluate_all(places) == before, key

@@ -2,6 +2,7 @@
 import { formatTime, formatWeight, heatGradient, stepGradient } from "./format.js";
 import { handleKey, helpRows } from "./keyboard.js";
 import { inkOn } from "./scene.js";
+import { TRAIL_S } from "./trails.js";
 
 const VIEW_NAMES = { one: "One token", some: "Chosen tokens", owner: "Owner of each place", grid: "All tokens", beside: "Original beside overlay" };
 
@@ -33,6 +34,7 @@ export class Controls {
       next: () => player.stepBy(1),
       loop: () => player.toggleLoop(),
       patches: () => player.set({ smooth: !player.state.smooth }),
+      trails: () => player.set({ trails: !player.state.trails }),
       hide: () => player.set({ hidden: !player.state.hidden }),
       help: () => player.toggleHelp(),
       full: () => player.toggleFull(),
@@ -99,6 +101,7 @@ export class Controls {
     root.dataset.drawn = player.drawnKind;
     press(this.find('[data-act="loop"]'), player.clock.video.loop);
     press(this.find('[data-act="patches"]'), !state.smooth);
+    press(this.find('[data-act="trails"]'), state.trails);
     press(this.find('[data-act="hide"]'), state.hidden);
     press(this.find('[data-act="full"]'), player.isFull);
     for (const button of root.querySelectorAll(".views button")) press(button, button.dataset.view === state.view);
@@ -142,6 +145,7 @@ export class Controls {
     const words = drawn
       ? [drawn, scales[player.state.scale]]
       : ["Colour of the token with the largest weight at each place"];
+    if (player.state.trails && !player.isStill) words.push(`lines: the last ${TRAIL_S} s`);
     if (player.isPartial) words.push("hatched: not seen by the model");
     unit.textContent = words.join(" · ");
   }

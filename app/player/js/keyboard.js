@@ -24,6 +24,7 @@ const TABLE = [
   { show: "N", does: "smooth, or patches as they are", keys: ["n"], maps: true, act: (p) => p.set({ smooth: !p.state.smooth }) },
   { show: "M", does: "scale: fixed, to the largest, each token", keys: ["m"], maps: true, act: (p) => p.nextScale() },
   { show: "H", does: "hide or show the maps", keys: ["h"], maps: true, act: (p) => p.set({ hidden: !p.state.hidden }) },
+  { show: "T", does: "trails: where the tokens came from", keys: ["t"], maps: true, clip: true, act: (p) => p.set({ trails: !p.state.trails }) },
   { show: "D, Shift+D", does: "move the divider right, left", keys: ["d", "D"], maps: true, act: (p, key) => p.moveDivider(key === "d" ? 0.05 : -0.05) },
   { show: "P", does: "point with the arrow keys", keys: ["p"], maps: true, act: (p) => p.point() },
   { show: "Enter", does: "pin the pointed place, or unpin it", keys: ["Enter"], maps: true, act: (p) => p.pinProbe() },

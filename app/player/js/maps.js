@@ -5,7 +5,7 @@
 const MOST_SLACK_S = 0.005;
 
 /** Weight that each level stands for. */
-const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 3);
+export const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 3);
 
 export class TokenMaps {
   /**

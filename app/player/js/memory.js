@@ -1,13 +1,23 @@
 // What outlives a player: the view that a link restores, and the display that returns when Streamlit, having taken an
 // element off the page, puts it back.
-const VIEWS = ["one", "some", "owner", "grid", "beside"];
+const SINGLE_VIEWS = ["one", "some", "owner"];
+const VIEWS = [...SINGLE_VIEWS, "grid", "beside"];
+export const SCALES = ["fixed", "largest", "token"];
 
 const displays = new Map();
 
-/** Applies a saved view {time_s, view, tokens, pin}. */
+/** Applies a saved view, as `TokenPlayer.snapshot` gives it; what it does not say stays as it is. */
 export function restore(player, saved) {
   if (!saved) return;
-  if (VIEWS.includes(saved.view)) player.setView(saved.view);
+  const { state } = player;
+  const { view, base, opacity, divider } = saved;
+  if (SINGLE_VIEWS.includes(base)) state.base = base;
+  if (VIEWS.includes(view) && player.maps) state.view = view;
+  if (SINGLE_VIEWS.includes(view)) state.base = view;
+  if (SCALES.includes(saved.scale)) state.scale = saved.scale;
+  if (opacity >= 0 && opacity <= 1) state.opacity = opacity;
+  if (divider >= 0 && divider <= 1) state.divider = divider;
+  for (const name of ["smooth", "trails", "hidden"]) if (typeof saved[name] === "boolean") state[name] = saved[name];
   player.selection.choose(saved.tokens);
   player.pin = saved.pin;
   seekWhenReady(player, saved.time_s - player.startS);
@@ -47,5 +57,7 @@ export function recall(player) {
 }
 
 function seekWhenReady(player, time) {
-  if (time > 0) player.clock.video.addEventListener("loadedmetadata", () => player.seek(time), { once: true });
+  const { video } = player.clock;
+  if (video.readyState >= 1) player.seek(time);
+  else if (time > 0) video.addEventListener("loadedmetadata", () => player.seek(time), { once: true });
 }

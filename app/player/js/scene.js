@@ -14,6 +14,11 @@ export function layOut(view, tokens, aspect, box, size) {
   return rects.map((picture) => ({ picture, area: inner(picture, box) }));
 }
 
+/** Kind of overlay of a display state: of a divided picture, that on its right. */
+export function drawnKind({ view, base }) {
+  return view === "beside" ? base : view;
+}
+
 export class Scene {
   constructor(canvas) {
     this.canvas = canvas;
@@ -54,7 +59,10 @@ export class Scene {
       context.rect(left, picture.y, picture.x + picture.w - left, picture.h);
       context.clip();
     }
-    if (drawable) this.overlay(shot, area);
+    if (drawable) {
+      this.overlay(shot, area);
+      if (shot.state.trails) this.trails(shot, this.tokensOf(shot), area);
+    }
     this.unseen(picture, area, true);
     context.restore();
     if (drawable) this.probes(shot, area);
@@ -73,6 +81,7 @@ export class Scene {
       if (drawable) {
         const plate = shot.painter.paintHeat(shot.step, token, shot.tops[token], shot.state.smooth, true);
         this.put(plate, area, shot.state.opacity, shot.state.smooth);
+        if (shot.state.trails) this.trails(shot, [token], area);
         this.probes(shot, area);
       }
       this.unseen(picture, area, false);
@@ -82,7 +91,7 @@ export class Scene {
 
   overlay(shot, area) {
     const { painter, step, state, tops } = shot;
-    const kind = state.view === "beside" ? state.base : state.view;
+    const kind = drawnKind(state);
     if (kind === "one") {
       const plate = painter.paintHeat(step, shot.current, tops[shot.current], state.smooth);
       this.put(plate, area, state.opacity, state.smooth);
@@ -95,7 +104,7 @@ export class Scene {
       for (const spot of spots) this.tagAt(shot, spot.token, area, spot.x, spot.y);
       return;
     }
-    const tokens = [...shot.chosen].sort((a, b) => a - b);
+    const tokens = this.tokensOf(shot);
     if (!tokens.length) return;
     const plate = painter.paintBlend(
       step,
@@ -109,6 +118,50 @@ export class Scene {
       const cell = painter.maps.peakCell(step, token);
       this.tagAt(shot, token, area, ((cell % cols) + 0.5) / cols, (Math.floor(cell / cols) + 0.5) / rows);
     }
+  }
+
+  /** Tokens that a single picture is about, ascending. */
+  tokensOf(shot) {
+    return drawnKind(shot.state) === "one" ? [shot.current] : [...shot.chosen].sort((a, b) => a - b);
+  }
+
+  /** Where the tokens' centres of mass came from: lines that fade with age, and rings where they are now. */
+  trails(shot, tokens, area) {
+    const onStage = ({ x, y, fresh }) => ({ x: area.x + x * area.w, y: area.y + y * area.h, fresh });
+    const drawn = tokens
+      .map((token) => ({ color: `rgb(${shot.colors[token]})`, points: shot.trails.path(shot.step, token).map(onStage) }))
+      .filter(({ points }) => points.length);
+    for (const { color, points } of drawn) this.fadingLine(points, color);
+    for (const { color, points } of drawn) this.ring(points.at(-1), color);
+  }
+
+  fadingLine(points, color) {
+    const { context } = this;
+    context.lineCap = "round";
+    for (const [stroke, width] of [
+      ["rgb(0 0 0 / 0.7)", 5.5],
+      [color, 3],
+    ]) {
+      context.strokeStyle = stroke;
+      for (let i = 1; i < points.length; i++) {
+        context.globalAlpha = points[i].fresh;
+        context.lineWidth = width * (0.4 + 0.6 * points[i].fresh);
+        context.beginPath();
+        context.moveTo(points[i - 1].x, points[i - 1].y);
+        context.lineTo(points[i].x, points[i].y);
+        context.stroke();
+      }
+    }
+    context.globalAlpha = 1;
+  }
+
+  ring({ x, y }, color) {
+    const { context } = this;
+    context.beginPath();
+    context.arc(x, y, 4.5, 0, 2 * Math.PI);
+    context.fillStyle = color;
+    context.fill();
+    this.twoStrokes(() => context.stroke(), 3.5, 1.5);
   }
 
   put(plate, area, opacity, smooth) {

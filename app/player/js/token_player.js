@@ -3,18 +3,18 @@
 import { parsePayload } from "./payload.js";
 import { TokenMaps } from "./maps.js";
 import { Painter } from "./painter.js";
-import { Scene, layOut } from "./scene.js";
+import { Scene, drawnKind, layOut } from "./scene.js";
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
 import { parseColor } from "./format.js";
 import { Selection } from "./selection.js";
-import { recall, remember, restore } from "./memory.js";
+import { Trails } from "./trails.js";
+import { SCALES, recall, remember, restore } from "./memory.js";
 import { listenToPointer, placeAt } from "./pointer.js";
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
-const SCALES = ["fixed", "largest", "token"];
 const READING_MS = 90;
-const DEFAULTS = { view: "some", base: "some", opacity: 0.7, smooth: true, scale: "fixed", hidden: false, divider: 0.5 };
+const DEFAULTS = { view: "some", base: "some", opacity: 0.7, smooth: true, scale: "fixed", hidden: false, trails: false, divider: 0.5 };
 
 export class TokenPlayer {
   /** @param {HTMLElement} root - The `.player` element of player.html. */
@@ -26,6 +26,7 @@ export class TokenPlayer {
     this.header = null;
     this.maps = null;
     this.painter = null;
+    this.trails = null;
     this.step = -1;
     this.tiles = [];
     this.tops = [];
@@ -53,12 +54,31 @@ export class TokenPlayer {
     listenToPointer(this);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
-    // Another part of the page may follow the playhead and move it (see "token-player-time" in `onTime`).
-    window.addEventListener(
-      "token-player-seek",
-      (event) => event.detail.key === this.header?.key && this.seek(event.detail.time_s - this.startS),
-      { signal: this.stopped.signal },
-    );
+    this.answerThePage();
+  }
+
+  /**
+   * Another part of the page may follow the playhead ("token-player-time", see `onTime`) and move it, and may ask for
+   * the view and bring one back. "token-player-ready" tells that there is something to ask.
+   */
+  answerThePage() {
+    const acts = {
+      "token-player-seek": ({ time_s: time }) => this.seek(time - this.startS),
+      "token-player-ask": (detail) => Object.assign(detail, { view: this.snapshot() }),
+      "token-player-restore": ({ view }) => {
+        this.clock.pause();
+        restore(this, view);
+        this.refresh();
+      },
+    };
+    for (const [type, act] of Object.entries(acts)) {
+      const heard = (event) => event.detail.key === this.header?.key && act(event.detail);
+      window.addEventListener(type, heard, { signal: this.stopped.signal });
+    }
+  }
+
+  say(type, detail = {}) {
+    window.dispatchEvent(new CustomEvent(type, { detail: { key: this.header.key, ...detail } }));
   }
 
   // What is shown ------------------------------------------------------------------------------------------------
@@ -84,6 +104,7 @@ export class TokenPlayer {
     this.resize();
     this.refresh();
     this.controls.syncClock();
+    this.say("token-player-ready");
   }
 
   adoptMaps(payload) {
@@ -93,6 +114,7 @@ export class TokenPlayer {
     this.colors = header.tokens.map((token) => parseColor(token.color));
     this.maps = header.maps ? new TokenMaps(payload.maps, header.maps, payload.timestamps) : null;
     this.painter = this.maps ? new Painter(this.maps, this.heat, this.colors) : null;
+    this.trails = this.maps ? new Trails(this.maps) : null;
     this.probe = null;
     this.pointing = false;
   }
@@ -128,7 +150,7 @@ export class TokenPlayer {
   }
 
   get drawnKind() {
-    return this.state.view === "beside" ? this.state.base : this.state.view;
+    return drawnKind(this.state);
   }
 
   /** The place whose weights are read: under the pointer, else pinned. */
@@ -197,6 +219,7 @@ export class TokenPlayer {
       current: this.selection.index,
       chosen: new Set(this.selection.chosenIndices),
       tops: this.tops,
+      trails: this.trails,
       probe: this.probe,
       pin: this.pinCell,
     });
@@ -216,8 +239,7 @@ export class TokenPlayer {
     }
     if (moved || this.state.view === "grid") this.draw();
     this.controls.syncTime();
-    const detail = { key: this.header.key, time_s: this.clock.heading + this.startS, step, playing: this.clock.playing };
-    window.dispatchEvent(new CustomEvent("token-player-time", { detail }));
+    this.say("token-player-time", { time_s: this.clock.heading + this.startS, step, playing: this.clock.playing });
   }
 
   onPause() {
@@ -414,7 +436,9 @@ export class TokenPlayer {
     const several = this.drawnKind === "some" || this.drawnKind === "owner";
     const { chosen, current } = this.selection;
     const tokens = several ? [...chosen].sort((a, b) => a - b) : [current].filter((id) => id !== null);
-    return { time_s: this.clock.heading + this.startS, view: this.state.view, tokens, pin: this.pin };
+    const { view, base, opacity, smooth, scale, trails, hidden, divider } = this.state;
+    const time = Math.round((this.clock.heading + this.startS) * 1e6) / 1e6;
+    return { time_s: time, view, base, tokens, pin: this.pin, opacity, smooth, scale, trails, hidden, divider };
   }
 
   /** Tells Python where the viewer stopped, if it asked to be told. Never while playing. */

@@ -1,0 +1,52 @@
+// Where tokens came from: the centres of mass of their maps over the last moments, as tokenlearner/tracks.py finds them.
+import { WEIGHTS } from "./maps.js";
+
+/** How far back a trail reaches, in seconds. */
+export const TRAIL_S = 2;
+
+export class Trails {
+  /** @param {import("./maps.js").TokenMaps} maps */
+  constructor(maps) {
+    this.maps = maps;
+    this.centres = new Float32Array(2 * maps.time * maps.tokens);
+    this.known = new Uint8Array(maps.time * maps.tokens);
+  }
+
+  /** Centre of mass of a token's map as [x, y], 0..1; null where it has no weight. */
+  centre(step, token) {
+    const { maps, centres, known } = this;
+    const at = step * maps.tokens + token;
+    if (!known[at]) known[at] = this.find(step, token, 2 * at) ? 1 : 2;
+    return known[at] === 1 ? [centres[2 * at], centres[2 * at + 1]] : null;
+  }
+
+  find(step, token, at) {
+    const { rows, cols } = this.maps;
+    const plane = this.maps.plane(step, token);
+    let [sum, across, down] = [0, 0, 0];
+    for (let row = 0, i = 0; row < rows; row++) {
+      for (let col = 0; col < cols; col++, i++) {
+        const weight = WEIGHTS[plane[i]];
+        sum += weight;
+        across += weight * (col + 0.5);
+        down += weight * (row + 0.5);
+      }
+    }
+    if (sum === 0) return false;
+    this.centres[at] = across / (sum * cols);
+    this.centres[at + 1] = down / (sum * rows);
+    return true;
+  }
+
+  /** The trail of a token up to a step, oldest first: places 0..1 with their freshness, 0 gone .. 1 now. */
+  path(step, token) {
+    const { timestamps } = this.maps;
+    const points = [];
+    for (let i = step; i >= 0 && timestamps[step] - timestamps[i] < TRAIL_S; i--) {
+      const centre = this.centre(i, token);
+      if (!centre) break;
+      points.unshift({ x: centre[0], y: centre[1], fresh: 1 - (timestamps[step] - timestamps[i]) / TRAIL_S });
+    }
+    return points;
+  }
+}
