@@ -22,7 +22,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
     if card["summary"]:
         lines += [card["summary"], ""]
     if not card["trained"]:
-        lines += ["**Not trained.** The weights are random; the maps mean nothing.", ""]
+        lines += ["**Not trained.** TokenLearner's weights are random; the maps mean nothing.", ""]
     lines += _facts(_overview(card))
     lines += ["## Network", "", *_facts(_network(card["config"]))]
     if card["data"]:
@@ -64,10 +64,12 @@ def _network(config: Mapping[str, Any]) -> dict[str, Any]:
             f"{config['embed_dim']}, {config['depth']}, {config['num_heads']}, {config['mlp_dim']}"
         ),
         "classes": config["num_classes"],
-        "head": f"{config['head_pool']} pooling"
+        "head": f"{config['backbone']['pool'] if config.get('backbone') else config['head_pool']} pooling"
         + (f", pre_logits of {config['representation_size']}" if config["representation_size"] else ""),
         "normalisation": f"mean {_values(config['mean'])}, standard deviation {_values(config['std'])}",
     }
+    if config.get("backbone"):
+        facts |= _backbone(config["backbone"])
     tl = config["token_learner"]
     if tl is None:
         facts["TokenLearner"] = "none (plain Vision Transformer)"
@@ -80,6 +82,14 @@ def _network(config: Mapping[str, Any]) -> dict[str, Any]:
     facts["before block"] = _values(config["tokenlearner_locs"]) + (" and all after it" if tl["use_fuser"] else "")
     facts["default"] = "no module" if config["default_loc"] is None else f"block {config['default_loc']}"
     return facts
+
+
+def _backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
+    options = ", ".join(f"{name}={value}" for name, value in backbone["options"])
+    return {
+        "built around": f"timm's `{backbone['name']}`" + (f" with {options}" if options else ""),
+        "class and register tokens": f"{backbone['num_prefix_tokens']}, which pass by the module",
+    }
 
 
 def _facts(facts: Mapping[str, Any]) -> list[str]:

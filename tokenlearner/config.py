@@ -67,6 +67,51 @@ class LabelGroup:
         _require_positive(**{f"num_classes of {self.name}": self.num_classes})
 
 
+Option = str | int | float | bool | None
+"""A value of `BackboneConfig.options`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """A Vision Transformer of timm that carries the modules, with what its counts need.
+
+    The numbers follow from name, options, size and classes; `timm_backbone.TimmTokenLearner` checks them when it builds
+    the network, so that compute can be counted without building it.
+
+    Attributes:
+        name: What timm calls it, with or without the tag of its weights.
+        options: Arguments that depart from the name's own, as (name, value), sorted by name.
+        num_prefix_tokens: Class, distillation and register tokens; they pass by the module and join its tokens.
+        pool: How the head makes one vector: "token", "avg", "max", "avgmax", "map", or "distilled" (class and
+            distillation token, a classifier each).
+        block_weights: Weights of one block's matrices: its multiply-adds for each place, but for attention's products.
+        head_macs: Multiply-adds of the head that do not depend on the length of the sequence.
+        head_macs_per_place: Multiply-adds of the head for each place that it pools.
+        head_pools_prefix: Whether prefix tokens are among those places.
+        params: Trainable numbers without the modules.
+    """
+
+    name: str
+    options: tuple[tuple[str, Option], ...] = ()
+    num_prefix_tokens: int
+    pool: str
+    block_weights: int
+    head_macs: int
+    head_macs_per_place: int = 0
+    head_pools_prefix: bool = False
+    params: int
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> BackboneConfig:
+        """Rebuild from a JSON object.
+
+        Raises:
+            TypeError: If a field is unknown, missing or no such thing.
+        """
+        options = tuple((str(name), value) for name, value in data.get("options", ()))
+        return cls(**{**data, "options": options})
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """A Vision Transformer for images (`num_frames` is None) or video, with TokenLearner.
@@ -98,6 +143,8 @@ class ModelConfig:
         class_names: Names of the classes, in logit order; empty if unknown.
         label_groups: Questions that the logits answer one after the other, each with classes of its
             own that exclude one another (what moves, how it moves); empty for a single question.
+        backbone: The network of timm around which the modules are built; None for this project's own. Its head and
+            position embeddings are timm's: `head_pool` says nothing then.
     """
 
     img_size: tuple[int, int]
@@ -122,6 +169,7 @@ class ModelConfig:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     class_names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     label_groups: tuple[LabelGroup, ...] = ()
+    backbone: BackboneConfig | None = None
 
     def __post_init__(self) -> None:
         _require_positive(
@@ -147,6 +195,8 @@ class ModelConfig:
         self._check_stem()
         self._check_frames()
         self._check_locations()
+        if self.backbone is not None and (self.is_video or self.uses_fuser or self.stem != "patch"):
+            raise ConfigError("Around a network of timm there are TokenLearners for images, without TokenFuser.")
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ConfigError(f"{len(self.class_names)} class names were given for {self.num_classes} classes.")
         grouped = sum(group.num_classes for group in self.label_groups)
@@ -198,6 +248,11 @@ class ModelConfig:
     def uses_fuser(self) -> bool:
         """Whether TokenFuser maps the tokens back to the grid after each block."""
         return self.token_learner is not None and self.token_learner.use_fuser
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        """Class and register tokens, which pass by the module; 0 for this project's own networks."""
+        return self.backbone.num_prefix_tokens if self.backbone else 0
 
     @property
     def num_tokens(self) -> int:
@@ -285,12 +340,16 @@ class ModelConfig:
         try:
             if isinstance(values.get("token_learner"), dict):
                 values["token_learner"] = TokenLearnerConfig(**values["token_learner"])
+            if isinstance(values.get("backbone"), dict):
+                values["backbone"] = BackboneConfig.from_dict(values["backbone"])
             values["label_groups"] = tuple(
                 group if isinstance(group, LabelGroup) else LabelGroup(**group)
                 for group in values.get("label_groups", ())
             )
             return cls(**values)
-        except (TypeError, IndexError) as error:
+        except (TypeError, IndexError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
             raise ConfigError(f"The model settings cannot be used: {error}.") from error
 
 

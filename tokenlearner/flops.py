@@ -82,11 +82,11 @@ def compute(
             fuser = runs * time * _token_fuser_macs(config.token_learner, config.embed_dim, patches, k)
     stages: dict[Stage, int] = {
         "patch embedding": _embedding_macs(config, time, (rows, columns)),
-        "blocks before": before * _block_macs(config, time * patches),
+        "blocks before": before * _block_macs(config, config.num_prefix_tokens + time * patches),
         "TokenLearner": module,
         "TokenFuser": fuser,
-        "blocks after": after * _block_macs(config, time * k),
-        "head": _head_macs(config),
+        "blocks after": after * _block_macs(config, config.num_prefix_tokens + time * k),
+        "head": _head_macs(config, time * k if after else patches * time),
     }
     return Compute(stages, count_params(config))
 
@@ -103,11 +103,8 @@ def plain(config: ModelConfig) -> ModelConfig:
 
 def count_params(config: ModelConfig) -> int:
     """Trainable numbers of the model: weights, biases, position embedding, modules at every location."""
-    dim, (rows, columns) = config.embed_dim, config.grid_hw()
-    total = _embedding_params(config) + config.num_time_steps * rows * columns * dim
-    attention = _linear_params(dim, 3 * dim) + _linear_params(dim, dim)
-    mlp = _linear_params(dim, config.mlp_dim) + _linear_params(config.mlp_dim, dim)
-    total += config.depth * (2 * _norm_params(dim) + attention + mlp)
+    dim = config.embed_dim
+    total = _plain_params(config) if config.backbone is None else config.backbone.params
     if config.token_learner is not None:
         module = _token_learner_params(config.token_learner, dim)
         if config.uses_fuser:
@@ -115,6 +112,15 @@ def count_params(config: ModelConfig) -> int:
             total += (config.depth - config.tokenlearner_locs[0]) * module
         else:
             total += len(config.tokenlearner_locs) * module
+    return total
+
+
+def _plain_params(config: ModelConfig) -> int:
+    dim, (rows, columns) = config.embed_dim, config.grid_hw()
+    total = _embedding_params(config) + config.num_time_steps * rows * columns * dim
+    attention = _linear_params(dim, 3 * dim) + _linear_params(dim, dim)
+    mlp = _linear_params(dim, config.mlp_dim) + _linear_params(config.mlp_dim, dim)
+    total += config.depth * (2 * _norm_params(dim) + attention + mlp)
     width = config.representation_size or dim
     total += _norm_params(dim) + _linear_params(width, config.num_classes)
     return total + (_linear_params(dim, width) if config.representation_size else 0)
@@ -136,7 +142,8 @@ def _embedding_macs(config: ModelConfig, time: int, grid_hw: tuple[int, int]) ->
 
 def _block_macs(config: ModelConfig, sequence: int) -> int:
     dim = config.embed_dim
-    projections = sequence * (4 * dim * dim + 2 * dim * config.mlp_dim)
+    weights = 4 * dim * dim + 2 * dim * config.mlp_dim if config.backbone is None else config.backbone.block_weights
+    projections = sequence * weights
     attention = 2 * sequence * sequence * dim
     return projections + attention
 
@@ -157,7 +164,10 @@ def _token_fuser_macs(module: TokenLearnerConfig, dim: int, patches: int, k: int
     return k * k * dim + patches * module.bottleneck_dim * (dim + k) + patches * k * dim
 
 
-def _head_macs(config: ModelConfig) -> int:
+def _head_macs(config: ModelConfig, places: int) -> int:
+    if (backbone := config.backbone) is not None:
+        pooled = places + (backbone.num_prefix_tokens if backbone.head_pools_prefix else 0)
+        return backbone.head_macs + backbone.head_macs_per_place * pooled
     if config.representation_size is None:
         return config.embed_dim * config.num_classes
     return config.representation_size * (config.embed_dim + config.num_classes)

@@ -28,14 +28,25 @@ class FeatureMap:
     """Features before a block, one per patch and time step.
 
     Attributes:
-        x: The residual stream; an image has one time step.
+        x: The residual stream; an image has one time step. A network of timm may have class and register tokens: they
+            come first, before the patches.
         grid_hw: Patch grid as (rows, columns); patches are row-major.
         loc: The block that comes next; None when all blocks have run.
     """
 
-    x: Float[Tensor, "batch time patches dim"]
+    x: Float[Tensor, "batch time places dim"]
     grid_hw: tuple[int, int]
     loc: int | None
+
+    @property
+    def patches(self) -> Float[Tensor, "batch time patches dim"]:
+        """The features of the patches alone."""
+        return self.x[:, :, self.x.shape[2] - self.grid_hw[0] * self.grid_hw[1] :]
+
+    @property
+    def prefix_tokens(self) -> Float[Tensor, "batch time prefix dim"]:
+        """Class and register tokens; none in this project's own networks."""
+        return self.x[:, :, : self.x.shape[2] - self.grid_hw[0] * self.grid_hw[1]]
 
 
 @dataclass(frozen=True)
@@ -95,9 +106,24 @@ class TokenLearnerViT(nn.Module):
     def __init__(self, config: ModelConfig, *, drop_path: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        dim = config.embed_dim
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1), persistent=False)
+        self._build_body(drop_path)
+        dim = config.embed_dim
+        self.token_learners = nn.ModuleDict()
+        self.token_fusers = nn.ModuleDict()
+        if config.token_learner is not None:
+            tl = config.token_learner
+            locs = range(config.tokenlearner_locs[0], config.depth) if tl.use_fuser else config.tokenlearner_locs
+            for loc in locs:
+                self.token_learners[str(loc)] = build_token_learner(tl, dim)
+                if tl.use_fuser:
+                    self.token_fusers[str(loc)] = TokenFuser(dim, tl.num_tokens, tl.bottleneck_dim, tl.fuser_norm)
+        self._build_head()
+
+    def _build_body(self, drop_path: float) -> None:
+        """Everything before the head, the modules aside."""
+        config, dim = self.config, self.config.embed_dim
         self.embed: nn.Module
         if config.stem == "conv":
             tubelet = config.tubelet_size if config.is_video else None
@@ -127,15 +153,9 @@ class TokenLearnerViT(nn.Module):
             )
             for i in range(config.depth)
         )
-        self.token_learners = nn.ModuleDict()
-        self.token_fusers = nn.ModuleDict()
-        if config.token_learner is not None:
-            tl = config.token_learner
-            locs = range(config.tokenlearner_locs[0], config.depth) if tl.use_fuser else config.tokenlearner_locs
-            for loc in locs:
-                self.token_learners[str(loc)] = build_token_learner(tl, dim)
-                if tl.use_fuser:
-                    self.token_fusers[str(loc)] = TokenFuser(dim, tl.num_tokens, tl.bottleneck_dim, tl.fuser_norm)
+
+    def _build_head(self) -> None:
+        config, dim = self.config, self.config.embed_dim
         self.norm = LayerNorm(dim)
         width = config.representation_size or dim
         self.pre_logits = nn.Linear(dim, width) if config.representation_size else nn.Identity()
@@ -197,7 +217,7 @@ class TokenLearnerViT(nn.Module):
             if i in stops:
                 reached[stops[i]] = FeatureMap(x, grid_hw, stops[i])
             if i < max(stops):
-                x = self.blocks[i](x.flatten(1, 2)).unflatten(1, (time, -1))
+                x = self._block(i)(x.flatten(1, 2)).unflatten(1, (time, -1))
         return reached
 
     def tokenize(self, features: FeatureMap, num_tokens: int | None = None) -> Tokenized:
@@ -210,7 +230,7 @@ class TokenLearnerViT(nn.Module):
         if not k:
             raise ConfigError("These features have passed all blocks; TokenLearner sits before a block.")
         batch, time = features.x.shape[:2]
-        tokens, token_maps = self.token_learners[str(features.loc)](features.x.flatten(0, 1), features.grid_hw, k)
+        tokens, token_maps = self.token_learners[str(features.loc)](features.patches.flatten(0, 1), features.grid_hw, k)
         shape = (batch, time)
         return Tokenized(tokens.unflatten(0, shape), token_maps.unflatten(0, shape), features)
 
@@ -239,9 +259,10 @@ class TokenLearnerViT(nn.Module):
             if not bool(keep.any()):
                 raise ConfigError("At least one token must be kept.")
             tokens = tokens[:, :, keep]
-        x = tokens.flatten(1, 2)
-        for block in self.blocks[features.loc :]:
-            x = block(x)
+        x = torch.cat([features.prefix_tokens, tokens], dim=2) if self.config.num_prefix_tokens else tokens
+        x = x.flatten(1, 2)
+        for i in range(features.loc, self.config.depth):
+            x = self._block(i)(x)
         return self._output(x, (source.token_maps,), features.grid_hw)
 
     def forward(
@@ -263,6 +284,9 @@ class TokenLearnerViT(nn.Module):
         """
         features = self.prefix(pixels, self.resolve_loc(loc))
         return self.suffix(features if features.loc is None else self.tokenize(features, num_tokens))
+
+    def _block(self, i: int) -> nn.Module:
+        return self.blocks[i]
 
     def _embed(
         self, pixels: Float[Tensor, "batch *frames 3 height width"], grid_hw: tuple[int, int]
@@ -302,7 +326,7 @@ class TokenLearnerViT(nn.Module):
                 flat_tokens, flat_maps = self.token_learners[str(i)](x.flatten(0, 1), grid_hw, k)
                 tokens = flat_tokens.unflatten(0, (batch, time))
                 all_maps.append(flat_maps.unflatten(0, (batch, time)))
-            tokens = self.blocks[i](tokens.flatten(1, 2)).unflatten(1, (time, k))
+            tokens = self._block(i)(tokens.flatten(1, 2)).unflatten(1, (time, k))
             fused = self.token_fusers[str(i)](tokens.flatten(0, 1), x.flatten(0, 1))
             x = x + fused.unflatten(0, (batch, time))
         return self._output(x.flatten(1, 2), tuple(all_maps), grid_hw)

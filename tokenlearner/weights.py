@@ -37,6 +37,7 @@ from tokenlearner.cards import (
 from tokenlearner.config import ModelConfig
 from tokenlearner.errors import CheckpointError, ConfigError
 from tokenlearner.model import TokenLearnerViT
+from tokenlearner.timm_backbone import TimmTokenLearner
 
 __all__ = [
     "DataCredit",
@@ -142,7 +143,10 @@ def load_checkpoint(path: Path | str) -> LoadedModel:
         )
     if config != card.config:
         raise CheckpointError(f'The card of "{path.name}" describes another network than the file. Get both again.')
-    model = build_model(config, seed=0)
+    try:
+        model = build_model(config, seed=0)
+    except ConfigError as error:
+        raise CheckpointError(f'The network of "{path.name}" cannot be built here: {error}') from error
     model.load_state_dict(_read_tensors(path, model))
     return LoadedModel(model, dataclasses.replace(card, sha256=sha256), sha256, path)
 
@@ -184,7 +188,7 @@ def untrained(config: ModelConfig, seed: int = 0) -> LoadedModel:
         recipe={"seed": seed},
         created=utc_now(),
     )
-    return _in_memory(build_model(config, seed=seed), card)
+    return in_memory(build_model(config, seed=seed), card)
 
 
 def random_twin(loaded: LoadedModel, seed: int = 0) -> LoadedModel:
@@ -200,7 +204,7 @@ def build_model(config: ModelConfig, *, seed: int) -> TokenLearnerViT:
     """Build a network in evaluation mode with weights from `seed`, leaving torch's global generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return TokenLearnerViT(config).eval()
+        return (TokenLearnerViT(config) if config.backbone is None else TimmTokenLearner(config)).eval()
 
 
 def utc_now() -> str:
@@ -243,6 +247,7 @@ def _reason(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def _in_memory(model: TokenLearnerViT, card: ModelCard) -> LoadedModel:
+def in_memory(model: TokenLearnerViT, card: ModelCard) -> LoadedModel:
+    """A model that lies in no file; its hash is that of the weights."""
     sha256 = hashlib.sha256(safetensors.torch.save(model.state_dict())).hexdigest()
     return LoadedModel(model, dataclasses.replace(card, sha256=sha256), sha256, None)

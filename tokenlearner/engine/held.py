@@ -46,7 +46,7 @@ class HeldTokens:
         token_maps: Their maps [rows, time, tokens, patches], on the device.
 
     Raises:
-        ConfigError: If the network has no tokens at the location, or carries TokenFuser.
+        ConfigError: If the network has no tokens at the location, or carries TokenFuser, class or register tokens.
         Cancelled: If the caller asked to stop.
     """
 
@@ -66,6 +66,11 @@ class HeldTokens:
             raise ConfigError("The plain network has no tokens to exchange.")
         if network.config.uses_fuser:
             raise ConfigError("Tokens can be exchanged only in a model without TokenFuser.")
+        if network.config.num_prefix_tokens:
+            raise ConfigError(
+                "Tokens can be exchanged only in a model without class and register tokens: "
+                "the blocks behind the module look at those too."
+            )
         self.loc = choice.loc
         self._network, self._features, self._choice, self._input_hw = network, features, choice, input_hw
         self._make_batcher = batcher

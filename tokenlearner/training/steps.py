@@ -64,10 +64,10 @@ def elastic_loss(
     zero = plain.new_zeros(())
     tails, taught, rebuild, overlap = zero, zero, zero, zero
     for loc in locs:
-        logits = model.suffix(_first(_tokenize(model, features[loc]), tail_tokens[loc])).logits.float()
+        logits = model.suffix(first_tokens(tokenize_exactly(model, features[loc]), tail_tokens[loc])).logits.float()
         tails = tails + soft_cross_entropy(logits, target, groups, settings.label_smoothing)
         taught = taught + distillation(logits, teacher, groups)
-        rebuild_here, overlap_here = _map_losses(model, features[loc], map_tokens)
+        rebuild_here, overlap_here = map_losses(model, features[loc], map_tokens)
         rebuild, overlap = rebuild + rebuild_here, overlap + overlap_here
     tails, taught, rebuild, overlap = (part / len(locs) for part in (tails, taught, rebuild, overlap))
     total = (
@@ -101,28 +101,28 @@ def single_loss(
         return StepLoss(loss, loss.detach(), zero, zero, zero)
     rebuild, overlap = zero, zero
     if isinstance(model.token_learners[str(loc)], TokenLearnerV10 | TokenLearnerV11):
-        rebuild, overlap = _map_losses(model, features, model.config.num_tokens)
+        rebuild, overlap = map_losses(model, features, model.config.num_tokens)
     total = loss + settings.rebuild * rebuild + settings.overlap * overlap
     return StepLoss(total, zero, loss.detach(), rebuild.detach(), overlap.detach())
 
 
-def _tokenize(model: TokenLearnerViT, features: FeatureMap) -> Tokenized:
+def tokenize_exactly(model: TokenLearnerViT, features: FeatureMap) -> Tokenized:
     """As `TokenLearnerViT.tokenize`, with the maps in float32 whatever the features are."""
     module = model.token_learners[str(features.loc)]
     assert isinstance(module, TokenLearnerV11)
     batch_time = features.x.shape[:2]
-    x = features.x.flatten(0, 1)
+    x = features.patches.flatten(0, 1)
     token_maps = module.map_logits(x.float()).softmax(dim=2)
     tokens = token_maps.to(x.dtype) @ x
     return Tokenized(tokens.unflatten(0, batch_time), token_maps.unflatten(0, batch_time), features)
 
 
-def _map_losses(
+def map_losses(
     model: TokenLearnerViT, features: FeatureMap, num_tokens: int
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Rebuilding error and overlap of the first maps; they teach the module, not the blocks before it."""
     module = model.token_learners[str(features.loc)]
-    x = features.x.flatten(0, 1).detach()
+    x = features.patches.flatten(0, 1).detach()
     if isinstance(module, TokenLearnerV10):
         logits = module.map_logits(x.to(module.norm.weight.dtype), features.grid_hw, num_tokens).float()
         return rebuild_error(logits, x), map_overlap(logits.sigmoid())
@@ -131,7 +131,8 @@ def _map_losses(
     return rebuild_error(logits, x), map_overlap(logits.softmax(dim=2))
 
 
-def _first(tokenized: Tokenized, k: int) -> Tokenized:
+def first_tokens(tokenized: Tokenized, k: int) -> Tokenized:
+    """The first `k` tokens with their maps, as if no more had been computed."""
     return Tokenized(tokenized.tokens[:, :, :k], tokenized.token_maps[:, :, :k], tokenized.features)
 
 

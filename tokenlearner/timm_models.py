@@ -1,0 +1,82 @@
+"""A network of timm with untrained TokenLearners, as a model with its card."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import timm
+
+from tokenlearner.cards import DataCredit, ModelCard
+from tokenlearner.config import BackboneConfig
+from tokenlearner.timm_backbone import TimmNetwork, TimmTokenLearner, load_pretrained_
+from tokenlearner.weights import LoadedModel, build_model, in_memory, utc_now
+
+UNTRAINED_NOTE = (
+    "The TokenLearner modules hold random weights: their maps mean nothing, nor do predictions made from their tokens. "
+    "`python -m tokenlearner distill` trains them."
+)
+
+
+def around_timm(
+    network: TimmNetwork, *, pretrained: bool = True, weights: Path | None = None, seed: int = 0
+) -> LoadedModel:
+    """Build a network of timm with modules that are not trained yet; the card says so.
+
+    Args:
+        network: See `timm_backbone.timm_config`.
+        pretrained: Take timm's pretrained weights; False for random ones.
+        weights: A safetensors file of timm's weights, instead of the Hugging Face hub.
+        seed: The same seed gives the same random weights.
+
+    Raises:
+        CheckpointError: If the pretrained weights cannot be had or do not fit.
+        ConfigError: If the network cannot be built.
+    """
+    config = network.config
+    if not pretrained:
+        config = dataclasses.replace(config, class_names=())
+    model = build_model(config, seed=seed)
+    backbone = config.backbone
+    assert isinstance(model, TimmTokenLearner)
+    assert backbone is not None
+    source = load_pretrained_(model, weights) if pretrained else ""
+    name = (network.weights if pretrained and weights is None else "") or backbone.name
+    whose = "timm's pretrained weights" if pretrained else "random weights"
+    places = ", ".join(map(str, config.tokenlearner_locs))
+    card = ModelCard(
+        name=f"{_file_name(name)}-untrained",
+        title=f"{name} of timm, TokenLearner not trained",
+        config=config,
+        trained=False,
+        origin="untrained",
+        summary=f"{name} with {whose}, and untrained TokenLearners before block {places}."
+        if places
+        else f"{name} with {whose}.",
+        data=(weights_credit(network, name),) if pretrained else (),
+        recipe={"seed": seed, "pretrained": pretrained},
+        created=utc_now(),
+        provenance=provenance(backbone, source),
+        notes=(UNTRAINED_NOTE,),
+    )
+    return in_memory(model, card)
+
+
+def weights_credit(network: TimmNetwork, name: str) -> DataCredit:
+    """Whose pretrained weights they are, as a card credits them."""
+    return DataCredit(
+        name=f"Pretrained weights {name} (timm)",
+        licence=network.licence,
+        split="What they were trained on, their own page says.",
+        url=network.source,
+    )
+
+
+def provenance(backbone: BackboneConfig, source: str) -> dict[str, str]:
+    """Where the network and its weights come from, for a card."""
+    facts = {"network": f"timm {timm.__version__}, {backbone.name}"}
+    return {**facts, "pretrained weights": source or "none: random"}
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
