@@ -4,6 +4,7 @@ Its tokens 0, 1 and 2 look at what is red, green and blue, its token 3 everywher
 So what every measure must find on it is known beforehand.
 """
 
+import dataclasses
 import io
 import tarfile
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tokenlearner.config import ModelConfig, TokenLearnerConfig
+from tokenlearner.config import LabelGroup, ModelConfig, TokenLearnerConfig
+from tokenlearner.data.moving import MOTIONS
 from tokenlearner.layers import TokenLearnerV11
 from tokenlearner.model import TokenLearnerViT
 from tokenlearner.weights import LoadedModel, save_checkpoint, untrained
@@ -35,15 +37,26 @@ SEEING = ModelConfig(
 )
 
 
+SEEING_VIDEO = dataclasses.replace(
+    SEEING,
+    num_frames=6,
+    tubelet_size=2,
+    num_classes=len(COLOURS) + len(MOTIONS),
+    class_names=(*COLOURS, *MOTIONS),
+    label_groups=(LabelGroup(name="object", num_classes=len(COLOURS)), LabelGroup(name="motion", num_classes=12)),
+)
+"""Sees colours in clips; of motions it knows nothing."""
+
+
 def seeing_model(config: ModelConfig = SEEING) -> TokenLearnerViT:
     """Channel c of the features says how much more of colour c there is than of the others; blocks change nothing."""
     model = TokenLearnerViT(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        area = config.patch_size[0] * config.patch_size[1]
+        area = config.tubelet_size * config.patch_size[0] * config.patch_size[1]
         proj = model.embed.proj
-        assert isinstance(proj, nn.Conv2d)
+        assert isinstance(proj, nn.Conv2d | nn.Conv3d)
         assert isinstance(proj.bias, nn.Parameter)
         for c in range(3):
             proj.weight[c] = -0.5 / area
@@ -56,17 +69,26 @@ def seeing_model(config: ModelConfig = SEEING) -> TokenLearnerViT:
             for c in range(3):
                 tl.mlp.fc1.weight[c, c] = 1
                 tl.mlp.fc2.weight[c, c] = 12
-        for index, name in enumerate(config.class_names):
+        for index, name in enumerate(COLOURS):
             model.head.weight[index, CHANNEL[name]] = 3
     return model
 
 
 def seeing(tmp_path: Path) -> LoadedModel:
     """The network as a checkpoint on disk."""
+    return _saved(tmp_path / "seeing.safetensors", SEEING)
+
+
+def seeing_video(tmp_path: Path) -> LoadedModel:
+    """The network for clips as a checkpoint on disk."""
+    return _saved(tmp_path / "seeing-video.safetensors", SEEING_VIDEO)
+
+
+def _saved(path: Path, config: ModelConfig) -> LoadedModel:
     from tokenlearner.weights import load_checkpoint
 
-    save_checkpoint(tmp_path / "seeing.safetensors", seeing_model(), untrained(SEEING).card, half=False)
-    return load_checkpoint(tmp_path / "seeing.safetensors")
+    save_checkpoint(path, seeing_model(config), untrained(config).card, half=False)
+    return load_checkpoint(path)
 
 
 def photograph(colour: str, seed: int, *, white: bool = True) -> np.ndarray:

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tokenlearner.analysis.maps import MapQuality
 from tokenlearner.analysis.objects import ObjectMass
-from tokenlearner.analysis.results import ChoiceResult, Evaluation
+from tokenlearner.analysis.results import ChoiceResult, ClipEvaluation, Evaluation, FollowingResult
 
 _DIGITS = 4
 
@@ -43,8 +44,58 @@ def card_metrics(found: Evaluation) -> dict[str, Any]:
     return metrics
 
 
+def clip_card_metrics(found: ClipEvaluation) -> dict[str, Any]:
+    """What a card keeps of a video model's evaluation.
+
+    Returns:
+        `conditions`, `choices` (one row a place and number of tokens), `motions` (one row a motion), and a row for
+        each kind of maps on the clips' objects and, where measured, on the `sequences`' objects.
+    """
+    metrics: dict[str, Any] = {
+        "conditions": {
+            "command": found.command,
+            "clips": found.clips,
+            "moments with an object": found.moments,
+            "photographs": found.photos,
+            "cut-outs": found.cutouts,
+            "part": f"validation part of {found.split}" if found.split else "all",
+            "data": ", ".join(found.data),
+            "chance of motion": round(found.chance, _DIGITS),
+            "seed": found.seed,
+            "device": found.device,
+            "weights": found.sha256,
+        },
+        "choices": [
+            _rounded(
+                {
+                    **{name: value for name, value in dataclasses.asdict(entry).items() if name != "maps"},
+                    **_map_columns(entry.maps),
+                }
+            )
+            for entry in found.choices
+        ],
+        "motions": [_rounded({"motion": name, "named": share}) for name, share in found.by_motion.items()],
+        "objects in clips": [_following_row(entry) for entry in found.following],
+    }
+    real = found.sequences
+    if real is not None:
+        metrics["conditions"]["sequences"] = f"{real.sequences} of {real.name}, {real.frames} frames with an object"
+        metrics["objects in sequences"] = [_following_row(entry) for entry in real.following]
+    return metrics
+
+
+def _following_row(entry: FollowingResult) -> dict[str, Any]:
+    """One kind of maps; what it has not (a place, a peak) is left out."""
+    row = {"maps": entry.maps, "loc": entry.loc, "num_tokens": entry.num_tokens, **entry.following.to_dict()}
+    return _rounded({name: value for name, value in row.items() if value is not None})
+
+
+def _map_columns(maps: MapQuality | None) -> dict[str, Any]:
+    values = maps.to_dict() if maps is not None else {}
+    return {name: values.get(name) for name in ("entropy", "overlap", "adaptivity", "coverage")}
+
+
 def _choice_row(entry: ChoiceResult) -> dict[str, Any]:
-    maps = entry.maps.to_dict() if entry.maps is not None else {}
     return _rounded(
         {
             "loc": entry.loc,
@@ -52,7 +103,7 @@ def _choice_row(entry: ChoiceResult) -> dict[str, Any]:
             "macs": entry.macs,
             "top1": entry.top1,
             "mean_class": entry.mean_class,
-            **{name: maps.get(name) for name in ("entropy", "overlap", "adaptivity", "coverage")},
+            **_map_columns(entry.maps),
         }
     )
 

@@ -110,7 +110,7 @@ def collect(
                 rows = values.float().softmax(dim=-1).cpu().numpy()
                 probs[choice].update(zip(positions, rows, strict=True))
             for loc, found in maps.items():
-                exact = as_shares(found.float().cpu().numpy())
+                exact = as_shares(found[:, 0].float().cpu().numpy())
                 shares[loc].update(zip(positions, exact.astype(np.float32), strict=True))
             done += len(positions)
             if progress is not None:
@@ -122,9 +122,9 @@ def collect(
 
 
 def run_choices(
-    model: TokenLearnerViT, pixels: Float[Tensor, "batch 3 height width"], choices: Sequence[Choice]
-) -> tuple[dict[Choice, Float[Tensor, "batch classes"]], dict[int, Float[Tensor, "batch tokens rows columns"]]]:
-    """Logits of every choice and maps of every location, from a single pass through the prefix.
+    model: TokenLearnerViT, pixels: Float[Tensor, "batch *frames 3 height width"], choices: Sequence[Choice]
+) -> tuple[dict[Choice, Float[Tensor, "batch classes"]], dict[int, Float[Tensor, "batch time tokens rows columns"]]]:
+    """Logits of every choice and maps of every location and time step, from a single pass through the prefix.
 
     Tokens do not depend on how many are made, so each location makes its most once and fewer are the first of them.
     """
@@ -136,12 +136,31 @@ def run_choices(
             logits[here[0]] = model.suffix(feature).logits
             continue
         most = model.tokenize(feature, max(choice.num_tokens for choice in here))
-        maps[loc] = most.token_maps[:, 0].unflatten(-1, feature.grid_hw)
+        maps[loc] = most.token_maps.unflatten(-1, feature.grid_hw)
         for choice in here:
             k = choice.num_tokens
             first = Tokenized(most.tokens[:, :, :k], most.token_maps[:, :, :k], feature)
             logits[choice] = model.suffix(first).logits
     return logits, maps
+
+
+def run_maps(
+    model: TokenLearnerViT, pixels: Float[Tensor, "batch *frames 3 height width"], choices: Sequence[Choice]
+) -> dict[int, Float32[np.ndarray, "batch time tokens rows columns"]]:
+    """Maps of every location and time step, normalised over space, of as many tokens as its choices need at most.
+
+    Only the blocks before the last location run.
+    """
+    most: dict[int, int] = {}
+    for choice in choices:
+        if choice.loc is not None:
+            most[choice.loc] = max(choice.num_tokens, most.get(choice.loc, 0))
+    features = model.prefixes(pixels, list(most))
+    found = {}
+    for loc, k in most.items():
+        maps = model.tokenize(features[loc], k).token_maps.unflatten(-1, features[loc].grid_hw)
+        found[loc] = as_shares(maps.float().cpu().numpy()).astype(np.float32)
+    return found
 
 
 def map_quality(

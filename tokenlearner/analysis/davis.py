@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from PIL import Image
 
 from tokenlearner.analysis.collect import Choice, Picture, collect
@@ -131,6 +131,27 @@ def video_mass(
     return tuple(_measure(watched, choice, model.config.grid_hw()) for choice in chosen)
 
 
+def read_frames(
+    sequence: SequenceFile, positions: Iterable[int]
+) -> Iterator[tuple[Picture, Bool[np.ndarray, "height width"]]]:
+    """Decode some frames of a sequence with their masks.
+
+    Args:
+        sequence: From `list_sequences`.
+        positions: Which frames, counted from 0.
+
+    Raises:
+        DataError: If a file cannot be decoded, or a mask has another size than its frame.
+    """
+    with tarfile.open(sequence.archive, "r:") as archive:
+        for index in positions:
+            mask = np.asarray(_decode(archive, sequence.masks[index]).convert("L")) >= _MASK_THRESHOLD
+            rgb = np.asarray(_decode(archive, sequence.frames[index]).convert("RGB"))
+            if mask.shape != rgb.shape[:2]:
+                raise DataError(f"{sequence.masks[index]} and {sequence.frames[index]} differ in size.")
+            yield rgb, mask
+
+
 def _read(
     sequence: SequenceFile, model: TokenLearnerViT, resize: Resize, max_frames: int | None
 ) -> tuple[list[Picture], list[Fractions]]:
@@ -138,17 +159,12 @@ def _read(
     num_wanted = count if max_frames is None else min(count, max_frames)
     wanted = [round(i) for i in np.linspace(0, count - 1, num_wanted)]
     pictures, fractions = [], []
-    with tarfile.open(sequence.archive, "r:") as archive:
-        for index in wanted:
-            mask = np.asarray(_decode(archive, sequence.masks[index]).convert("L")) >= _MASK_THRESHOLD
-            rgb = np.asarray(_decode(archive, sequence.frames[index]).convert("RGB"))
-            if mask.shape != rgb.shape[:2]:
-                raise DataError(f"{sequence.masks[index]} and {sequence.frames[index]} differ in size.")
-            geometry = plan_geometry(model.config, (rgb.shape[0], rgb.shape[1]), resize=resize)
-            covered = mask_fractions(mask, geometry)
-            if covered.any():
-                pictures.append(geometry.to_input(rgb))
-                fractions.append(covered)
+    for rgb, mask in read_frames(sequence, wanted):
+        geometry = plan_geometry(model.config, (rgb.shape[0], rgb.shape[1]), resize=resize)
+        covered = mask_fractions(mask, geometry)
+        if covered.any():
+            pictures.append(geometry.to_input(rgb))
+            fractions.append(covered)
     return pictures, fractions
 
 

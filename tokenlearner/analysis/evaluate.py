@@ -101,7 +101,7 @@ def evaluate(
     device = device or ComputeDevice(torch.device("cpu"), label="CPU")
     config = loaded.model.config
     if config.is_video:
-        raise ConfigError("This measures image models; a video model takes clips.")
+        raise ConfigError("This measures image models; `clips.evaluate_clips` measures video models.")
     images, labels, notes = known_labels(images, config.class_names, config.num_classes)
     photographs = Photographs(images, config, settings.resize)
     run = _Run(loaded, settings, device, progress, photographs.squares(SQUARES, settings.seed))
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def random_rival(
-    loaded: LoadedModel, seed: int, pixels: UInt8[np.ndarray, "pictures height width 3"]
+    loaded: LoadedModel, seed: int, pixels: UInt8[np.ndarray, "inputs *frames height width 3"]
 ) -> TokenLearnerViT:
     """The same network before training, as strong as it gets without learning.
 
@@ -142,7 +142,7 @@ def random_rival(
     Args:
         loaded: The model whose twin is made.
         seed: Of the weights.
-        pixels: A few network inputs.
+        pixels: A few network inputs; for a video model clips.
     """
     model = random_twin(loaded, seed).model
     with torch.random.fork_rng(devices=[]):

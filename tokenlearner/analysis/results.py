@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tokenlearner.analysis.cause import Deletion
+from tokenlearner.analysis.following import Following
 from tokenlearner.analysis.maps import MapQuality
 from tokenlearner.analysis.objects import ObjectMass
 from tokenlearner.analysis.stability import Stability
 
 FORMAT: Final = "tokenlearner-evaluation-1"
+CLIPS_FORMAT: Final = "tokenlearner-clip-evaluation-1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,3 +188,118 @@ class Evaluation:
                 if found is not None:
                     entry[name]["lift"] = found.lift
         return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipChoiceResult:
+    """One place of the module and one number of tokens of a video model, on clips made of photographs.
+
+    *Frozen* clips show their middle frame throughout: what a single frame tells. Whoever names their motion better
+    than chance has another clue than motion.
+
+    Attributes:
+        loc: Block before which the module sits; None for the plain network.
+        num_tokens: Tokens a time step; 0 for the plain network.
+        macs: Multiply-adds for one clip of the standard size.
+        object: Share of clips whose moving object is named, 0..1.
+        motion: Share of clips whose motion is named, 0..1.
+        object_frozen: As `object`, of the frozen clips.
+        motion_frozen: As `motion`, of the frozen clips.
+        maps: Measures of the maps of all time steps; None for the plain network.
+    """
+
+    loc: int | None
+    num_tokens: int
+    macs: int
+    object: float
+    motion: float
+    object_frozen: float
+    motion_frozen: float
+    maps: MapQuality | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowingResult:
+    """How well one kind of maps stays on moving objects.
+
+    Attributes:
+        maps: Whose: "tokens"; "tokens, one for all" (the same token in every run); or a rival's name.
+        loc: Block before which the module sits; None for maps that come from no module.
+        num_tokens: Maps a moment.
+        following: The measures.
+    """
+
+    maps: str
+    loc: int | None
+    num_tokens: int
+    following: Following
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencesResult:
+    """Real video sequences.
+
+    Attributes:
+        name: File that held them.
+        sequences: Number of sequences.
+        frames: Number of frames in which there is an object.
+        following: One entry a kind of maps.
+    """
+
+    name: str
+    sequences: int
+    frames: int
+    following: tuple[FollowingResult, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipEvaluation:
+    """Everything that was measured of one video model.
+
+    Attributes:
+        model: Name of the model.
+        sha256: Of its weights.
+        trained: False if the weights are random.
+        command: A command that measures the same again; file names without folders.
+        data: The sources of the photographs that clips were made of.
+        split: The split file whose validation part was used; None for all photographs.
+        photos: Number of photographs.
+        cutouts: Number of objects cut out of them.
+        clips: Number of clips.
+        moments: Number of time steps in which the moving object covers more than one cell.
+        chance: Share of motions that guessing names.
+        resize: How frames of sequences became inputs, as in `Evaluation`.
+        seed: Of all that is drawn.
+        device: Where it ran.
+        seconds: How long it took.
+        choices: One entry a (loc, number of tokens).
+        by_motion: Share of clips whose motion is named, by motion, with the model's default module.
+        following: Tokens on the moving object of the clips; one entry a kind of maps.
+        sequences: The same on real sequences; None without any.
+        notes: What was left out, a sentence each.
+    """
+
+    model: str
+    sha256: str
+    trained: bool
+    command: str
+    data: tuple[str, ...]
+    split: str | None
+    photos: int
+    cutouts: int
+    clips: int
+    moments: int
+    chance: float
+    resize: str
+    seed: int
+    device: str
+    seconds: float
+    choices: tuple[ClipChoiceResult, ...]
+    by_motion: Mapping[str, float]
+    following: tuple[FollowingResult, ...]
+    sequences: SequencesResult | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary."""
+        return {"format": CLIPS_FORMAT, **dataclasses.asdict(self)}

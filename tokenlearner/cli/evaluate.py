@@ -1,4 +1,7 @@
-"""`python -m tokenlearner evaluate`: accuracy and meaning of a model's maps, as tables and JSON."""
+"""`python -m tokenlearner evaluate`: accuracy and meaning of a model's maps, as tables and JSON.
+
+What a video model's evaluation looks like is in `tokenlearner.cli.clips`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,12 @@ from tokenlearner.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from tokenlearner.analysis.objects import ObjectMass
-    from tokenlearner.analysis.results import Evaluation
+    from tokenlearner.analysis.results import ClipEvaluation, Evaluation
     from tokenlearner.data.dataset import ImageSet
     from tokenlearner.weights import LoadedModel
 
-_DASH: Final = "–"
+DASH: Final = "–"
+_IMAGE_MODEL: Final = "photos110-elastic"
 
 _LEGEND: Final = """\
 entropy: of uniform, 1 = looks everywhere. cosine: between tokens, 1 = all alike. adaptivity: share of the maps'
@@ -38,12 +42,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "evaluate",
         help="measure accuracy and meaning of a model's maps",
         description="Measure a model on photographs in class folders: accuracy at every place and number of tokens, "
-        "and whether its maps mean something, beside naive rivals.",
+        "and whether its maps mean something, beside naive rivals. A video model is measured on clips made of the "
+        "photographs, in which one object moves.",
     )
     parser.add_argument("checkpoint", help="a .safetensors file, or the name of an available model")
     parser.add_argument("data", nargs="+", help="folders or tars of class folders")
     parser.add_argument("--split", type=Path, metavar="FILE", help="use the validation part of this split file only")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N photographs, drawn evenly (for a quick look)")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="at most N photographs, drawn evenly (for a quick look); for a video model N clips (default: 384)",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers to this file")
     parser.add_argument(
         "--num-tokens", type=int, nargs="+", metavar="K", help="numbers of tokens (default: 1 2 4 8 16)"
@@ -55,7 +65,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="whole photographs in their own shape, or their middle square (default: whole)",
     )
     parser.add_argument("--davis", metavar="FILE", help="a tar of video sequences with masks: measure kept tokens too")
-    parser.add_argument("--max-frames", type=int, metavar="N", help="at most N frames of each sequence, spread evenly")
+    parser.add_argument(
+        "--max-frames",
+        type=int,
+        metavar="N",
+        help="at most N frames of each sequence, spread evenly; for a video model its first N",
+    )
+    parser.add_argument(
+        "--image-model",
+        metavar="MODEL",
+        default=_IMAGE_MODEL,
+        help=f"for a video model with --davis: an image model to compare with (default: {_IMAGE_MODEL})",
+    )
     parser.add_argument("--no-meaning", action="store_true", help="leave out collages, deletion and stability")
     parser.add_argument("--update-card", action="store_true", help="write the numbers into the model's card")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
@@ -70,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
 
     from tokenlearner.analysis.collect import DEFAULT_TOKENS
     from tokenlearner.analysis.evaluate import EvaluateSettings, evaluate
+    from tokenlearner.analysis.results import Evaluation
+    from tokenlearner.cli import clips
     from tokenlearner.engine.device import pick_device
     from tokenlearner.weights import load_model
 
@@ -87,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("This model has no file, so it has no card to update.")
     if args.json is not None and loaded.path is not None and args.json.resolve() in _own_files(loaded.path):
         raise ConfigError(f"{args.json} belongs to the model itself. Give --json another name.")
-    with tqdm(unit=" pictures", leave=False, disable=None) as bar:
+    found: Evaluation | ClipEvaluation
+    with tqdm(unit=" clips" if loaded.model.config.is_video else " pictures", leave=False, disable=None) as bar:
 
         def tell(stage: str, done: int, total: int | None) -> None:
             bar.set_description(stage)
@@ -95,16 +119,19 @@ def run(args: argparse.Namespace) -> int:
             bar.n = done
             bar.refresh()
 
-        found = evaluate(
-            loaded,
-            images,
-            settings,
-            device=pick_device(args.device),
-            data=[Path(source).name for source in args.data],
-            split=args.split.name if args.split else None,
-            progress=tell,
-        )
-    print("\n".join(report(found)))
+        if loaded.model.config.is_video:
+            found = clips.measure(args, loaded, images, tell)
+        else:
+            found = evaluate(
+                loaded,
+                _limited(images, args),
+                settings,
+                device=pick_device(args.device),
+                data=[Path(source).name for source in args.data],
+                split=args.split.name if args.split else None,
+                progress=tell,
+            )
+    print("\n".join(report(found) if isinstance(found, Evaluation) else clips.report(found)))
     if args.json is not None:
         _write_json(args.json, found)
         print(f"\nAll numbers: {args.json}")
@@ -131,7 +158,7 @@ def report(found: Evaluation) -> Iterator[str]:
         masses = [(entry, getattr(entry, name)) for entry in found.choices if getattr(entry, name) is not None]
         if masses:
             yield from ("", f"{title}: {masses[0][1].pictures} pictures")
-            yield from _object_table([(_label(entry.loc), entry.num_tokens, mass) for entry, mass in masses])
+            yield from _object_table([(label(entry.loc), entry.num_tokens, mass) for entry, mass in masses])
     if found.white_ground:
         yield _OBJECT_LEGEND
     yield from _meaning_lines(found)
@@ -143,18 +170,18 @@ def _choice_table(found: Evaluation) -> list[str]:
     for entry in found.choices:
         maps = entry.maps
         quality = (
-            (_DASH,) * 5
+            (DASH,) * 5
             if maps is None
             else (
-                _two(maps.entropy),
-                _two(maps.overlap),
-                _two(maps.adaptivity),
-                _two(maps.coverage),
+                two(maps.entropy),
+                two(maps.overlap),
+                two(maps.adaptivity),
+                two(maps.coverage),
                 "COLLAPSED" if maps.collapsed else "ok",
             )
         )
         numbers = f"{100 * entry.top1:.1f} %", f"{100 * entry.mean_class:.1f} %", f"{entry.macs / 1e9:.3f}"
-        rows.append((_label(entry.loc), str(entry.num_tokens or _DASH), *numbers, *quality))
+        rows.append((label(entry.loc), str(entry.num_tokens or DASH), *numbers, *quality))
     head = "loc", "k", "top-1", "class mean", "GMACs", "entropy", "cosine", "adaptivity", "covered", "maps"
     return table(head, rows)
 
@@ -164,13 +191,13 @@ def _object_table(masses: Sequence[tuple[str, int, ObjectMass]]) -> list[str]:
         (
             loc,
             str(k),
-            _two(m.best),
-            _two(m.kept),
-            _two(m.found),
-            _two(m.uniform),
-            _two(m.centre_prior),
-            _two(m.mean_map),
-            _two(m.random_weights),
+            two(m.best),
+            two(m.kept),
+            two(m.found),
+            two(m.uniform),
+            two(m.centre_prior),
+            two(m.mean_map),
+            two(m.random_weights),
             f"{m.lift:.2f}",
         )
         for loc, k, m in masses
@@ -185,9 +212,9 @@ def _meaning_lines(found: Evaluation) -> Iterator[str]:
     rows = []
     for entry in found.meaning:
         c, d, s = entry.collage, entry.deletion, entry.stability
-        finding = (_DASH,) * 3 if c is None else (_two(c.matched), _two(c.mean_map), _two(c.random_weights))
+        finding = (DASH,) * 3 if c is None else (two(c.matched), two(c.mean_map), two(c.random_weights))
         numbers = d.tokens, d.centre_prior, d.random, s.shift, s.shift_in_place, s.zoom, s.zoom_in_place
-        rows.append((_label(entry.loc), str(entry.num_tokens), *finding, *map(_two, numbers)))
+        rows.append((label(entry.loc), str(entry.num_tokens), *finding, *map(two, numbers)))
     yield from ("", "Tests of meaning")
     collage_head = "collage: found", "mean map", "random weights"
     cause_head = "| deletion: tokens", "centre prior", "random"
@@ -209,13 +236,13 @@ def _video_lines(found: Evaluation) -> Iterator[str]:
     yield from ("", f"Moving objects: {first.sequences} sequences, {first.frames} frames, frame by frame")
     rows = [
         (
-            _label(v.loc),
+            label(v.loc),
             str(v.num_tokens),
             f"{v.kept:.2f} / {v.kept_peak:.2f} / {v.kept_touch:.2f}",
-            _two(v.always),
-            _two(v.uniform),
+            two(v.always),
+            two(v.uniform),
             f"{v.centre_prior:.2f} / {v.centre_prior_peak:.2f} / {v.centre_prior_touch:.2f}",
-            _two(v.mean_map),
+            two(v.mean_map),
             f"{v.random_weights:.2f} / {v.random_weights_peak:.2f} / {v.random_weights_touch:.2f}",
         )
         for v in found.video
@@ -242,6 +269,10 @@ def _images(args: argparse.Namespace) -> ImageSet:
     images = read_image_set(*args.data)
     if args.split is not None:
         images = images.part(load_split(args.split), "val")
+    return images
+
+
+def _limited(images: ImageSet, args: argparse.Namespace) -> ImageSet:
     if args.limit is not None and args.limit < len(images):
         chosen = np.random.default_rng(args.seed).choice(len(images), size=args.limit, replace=False)
         images = images.take(np.sort(chosen).astype(np.int64))
@@ -252,7 +283,7 @@ def _own_files(weights: Path) -> set[Path]:
     return {path.resolve() for path in (weights, *card_paths(weights))}
 
 
-def _write_json(path: Path, found: Evaluation) -> None:
+def _write_json(path: Path, found: Evaluation | ClipEvaluation) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -260,19 +291,23 @@ def _write_json(path: Path, found: Evaluation) -> None:
         raise DataError(f"{path} cannot be written ({error.strerror}).") from error
 
 
-def _update_card(loaded: LoadedModel, found: Evaluation) -> None:
+def _update_card(loaded: LoadedModel, found: Evaluation | ClipEvaluation) -> None:
     """Replace the measured table in the card's files; the weights, and so their hash, stay as they are."""
-    from tokenlearner.analysis.card_metrics import card_metrics
+    from tokenlearner.analysis.card_metrics import card_metrics, clip_card_metrics
+    from tokenlearner.analysis.results import Evaluation
 
     assert loaded.path is not None
-    metrics = {"evaluation": card_metrics(found), **{k: v for k, v in loaded.card.metrics.items() if k != "evaluation"}}
+    measured = card_metrics(found) if isinstance(found, Evaluation) else clip_card_metrics(found)
+    metrics = {"evaluation": measured, **{k: v for k, v in loaded.card.metrics.items() if k != "evaluation"}}
     save_card(loaded.path, dataclasses.replace(loaded.card, metrics=metrics))
     print(f"\nCard updated: {card_paths(loaded.path)[0]}")
 
 
-def _label(loc: int | None) -> str:
+def label(loc: int | None) -> str:
+    """A place as tables write it."""
     return "none" if loc is None else str(loc)
 
 
-def _two(value: float | None) -> str:
-    return _DASH if value is None else f"{value:.2f}"
+def two(value: float | None) -> str:
+    """A share with two digits, or a dash."""
+    return DASH if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""What is measured while a run goes on: accuracy at a few settings, whether maps collapse, whether they find objects."""
+"""What is measured while a run goes on: accuracy at a few settings, and whether maps collapse or find objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tokenlearner.analysis.maps import MapQuality, quality
+from tokenlearner.analysis.maps import MapQuality, as_shares, quality
 from tokenlearner.config import ModelConfig
 from tokenlearner.data.moving import make_clips
 from tokenlearner.model import FeatureMap, TokenLearnerViT
@@ -95,7 +95,9 @@ def measure(
     maps: dict[int, list[np.ndarray]] = {loc: [] for loc, k in settings if loc is not None and k == k_maps}
     masses: dict[int, list[Tensor]] = {loc: [] for loc in maps}
     stop = None if None in dict(settings) else max(loc for loc, _ in settings if loc is not None)
-    shown = _clips(data, img_size, config, recipe, max_photos) if config.is_video else _pictures(data, img_size, max_photos)
+    shown = (
+        _clips(data, img_size, config, recipe, max_photos) if config.is_video else _pictures(data, img_size, max_photos)
+    )
     for batch in shown:
         locs = tuple(dict.fromkeys(loc for loc, _ in settings if loc is not None))
         features = model.prefixes((batch.rgb - model.mean) / model.std, (*locs, stop) if stop is None else locs)
@@ -106,7 +108,8 @@ def measure(
                 source = model.tokenize(features[loc], k)
                 if k == k_maps:
                     if batch.labels:
-                        maps[loc].extend(source.token_maps.flatten(0, 1).unflatten(2, features[loc].grid_hw).cpu().numpy())
+                        by_step = source.token_maps.float().flatten(0, 1).unflatten(2, features[loc].grid_hw)
+                        maps[loc].extend(as_shares(by_step.cpu().numpy()))  # those of v1.0 do not sum to 1
                     if batch.cover is not None:
                         masses[loc].append(_best_mass(source.token_maps, batch.cover, features[loc]))
             if batch.labels:
