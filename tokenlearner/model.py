@@ -217,7 +217,7 @@ class TokenLearnerViT(nn.Module):
             if i in stops:
                 reached[stops[i]] = FeatureMap(x, grid_hw, stops[i])
             if i < max(stops):
-                x = self._block(i)(x.flatten(1, 2)).unflatten(1, (time, -1))
+                x = self.block(i)(x.flatten(1, 2)).unflatten(1, (time, -1))
         return reached
 
     def tokenize(self, features: FeatureMap, num_tokens: int | None = None) -> Tokenized:
@@ -262,7 +262,7 @@ class TokenLearnerViT(nn.Module):
         x = torch.cat([features.prefix_tokens, tokens], dim=2) if self.config.num_prefix_tokens else tokens
         x = x.flatten(1, 2)
         for i in range(features.loc, self.config.depth):
-            x = self._block(i)(x)
+            x = self.block(i)(x)
         return self._output(x, (source.token_maps,), features.grid_hw)
 
     def forward(
@@ -285,7 +285,8 @@ class TokenLearnerViT(nn.Module):
         features = self.prefix(pixels, self.resolve_loc(loc))
         return self.suffix(features if features.loc is None else self.tokenize(features, num_tokens))
 
-    def _block(self, i: int) -> nn.Module:
+    def block(self, i: int) -> nn.Module:
+        """The transformer block of this number, from 0."""
         return self.blocks[i]
 
     def _embed(
@@ -326,7 +327,7 @@ class TokenLearnerViT(nn.Module):
                 flat_tokens, flat_maps = self.token_learners[str(i)](x.flatten(0, 1), grid_hw, k)
                 tokens = flat_tokens.unflatten(0, (batch, time))
                 all_maps.append(flat_maps.unflatten(0, (batch, time)))
-            tokens = self._block(i)(tokens.flatten(1, 2)).unflatten(1, (time, k))
+            tokens = self.block(i)(tokens.flatten(1, 2)).unflatten(1, (time, k))
             fused = self.token_fusers[str(i)](tokens.flatten(0, 1), x.flatten(0, 1))
             x = x + fused.unflatten(0, (batch, time))
         return self._output(x.flatten(1, 2), tuple(all_maps), grid_hw)

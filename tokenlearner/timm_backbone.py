@@ -81,7 +81,8 @@ class TimmTokenLearner(TokenLearnerViT):
     def _build_head(self) -> None:
         """The head is timm's."""
 
-    def _block(self, i: int) -> nn.Module:
+    def block(self, i: int) -> nn.Module:
+        """The transformer block of this number, from 0."""
         return self.backbone.blocks[i]
 
     def _embed(

@@ -212,6 +212,29 @@ def read_image_set(*sources: str | Path) -> ImageSet:
     return ImageSet(tuple(names), labels, class_names, tuple(found[name] for name in names))
 
 
+def read_unlabelled(*sources: str | Path) -> ImageSet:
+    """Find the photographs of one or more folders or uncompressed tars, whatever folders they lie in.
+
+    All are of one class, "photograph", in the order of their names.
+
+    Raises:
+        DataError: If a source is missing, is no folder or plain tar, or holds no photographs; if two photographs have
+            the same name.
+    """
+    found: dict[str, _Entry] = {}
+    for source in map(Path, sources):
+        listing = _list_folder(source) if source.is_dir() else _list_tar(source)
+        if not listing:
+            raise DataError(f"{source} holds no photographs: no JPEG, PNG, WebP, BMP or TIFF files.")
+        for name, entry in listing.items():
+            if name in found:
+                raise DataError(f"Two photographs are named {name}. Give folders whose files' names differ.")
+            found[name] = entry
+    names = tuple(sorted(found))
+    labels = np.zeros(len(names), dtype=np.int64)
+    return ImageSet(names, labels, ("photograph",), tuple(found[name] for name in names))
+
+
 def split_by_file(image_set: ImageSet, fraction: float = 0.2, seed: int = 0) -> Split:
     """Draw a fixed validation part from each class.
 
