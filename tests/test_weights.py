@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from tokenlearner import cards, weights
-from tokenlearner.cards import DataCredit, ModelCard, file_sha256, list_models, read_card, scan_models
+from tokenlearner.cards import DataCredit, ModelCard, file_sha256, list_models, maps_picture, read_card, scan_models
 from tokenlearner.cli import main
 from tokenlearner.config import ModelConfig, TokenLearnerConfig
 from tokenlearner.errors import CheckpointError
@@ -463,7 +463,9 @@ def test_bundled_checkpoints_all_load() -> None:
     for path in sorted(cards.BUNDLED_DIR.glob("*.safetensors")):
         loaded = load_checkpoint(path)
         assert loaded.card.sha256 == file_sha256(path)
-        assert path.with_suffix(".md").read_text() == loaded.card.to_markdown()
+        picture = maps_picture(path)
+        page = loaded.card.to_markdown(picture.name if picture.exists() else None)
+        assert path.with_suffix(".md").read_text() == page
         assert path.stat().st_size < 25e6
 
 

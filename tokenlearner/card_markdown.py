@@ -12,11 +12,20 @@ _ORIGINS: Final = {
     "untrained": "not trained: the weights are random",
 }
 
+_PICTURE_LEGEND: Final = (
+    "Brighter: more of the token's attention. None of these pictures was seen in training. They are scikit-image's "
+    "own, or rendered from such by this project; `tokenlearner/samples/catalog.py` names their authors and terms."
+)
 
-def render_markdown(card: Mapping[str, Any]) -> str:
+
+def render_markdown(card: Mapping[str, Any], picture: str | None = None) -> str:
     """Render a card given as its JSON-ready dictionary.
 
     Nested numbers become one table, lists of rows a table each.
+
+    Args:
+        card: Of `ModelCard.to_dict`.
+        picture: File name of a picture of the model's maps; None for none.
     """
     lines = [f"# {card['title']}", ""]
     if card["summary"]:
@@ -24,6 +33,8 @@ def render_markdown(card: Mapping[str, Any]) -> str:
     if not card["trained"]:
         lines += ["**Not trained.** TokenLearner's weights are random; the maps mean nothing.", ""]
     lines += _facts(_overview(card))
+    if picture:
+        lines += ["## Maps", "", f"![What each token looks at in sample pictures]({picture})", "", _PICTURE_LEGEND, ""]
     lines += ["## Network", "", *_facts(_network(card["config"]))]
     if card["data"]:
         lines += ["## Data", ""]

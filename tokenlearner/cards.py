@@ -135,9 +135,13 @@ class ModelCard:
         """The card as indented JSON."""
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
 
-    def to_markdown(self) -> str:
-        """The card as a Markdown page."""
-        return render_markdown(self.to_dict())
+    def to_markdown(self, picture: str | None = None) -> str:
+        """The card as a Markdown page.
+
+        Args:
+            picture: File name of a picture of the model's maps, which the page shows.
+        """
+        return render_markdown(self.to_dict(), picture)
 
 
 @dataclass(frozen=True)
@@ -195,15 +199,23 @@ def card_paths(weights: Path) -> tuple[Path, Path]:
     return weights.with_suffix(".json"), weights.with_suffix(".md")
 
 
+def maps_picture(weights: Path) -> Path:
+    """Where the picture of a model's maps lies that its Markdown card shows, if there is one."""
+    return weights.with_suffix(".maps.jpg")
+
+
 def save_card(weights: Path, card: ModelCard) -> None:
     """Write both forms of a card beside its weights file, each in one step.
+
+    The Markdown shows the picture of the maps that lies there; see `maps_picture`.
 
     Raises:
         CheckpointError: If they cannot be written.
     """
     json_path, markdown_path = card_paths(weights)
     write_file(json_path, card.to_json().encode())
-    write_file(markdown_path, card.to_markdown().encode())
+    picture = maps_picture(weights)
+    write_file(markdown_path, card.to_markdown(picture.name if picture.is_file() else None).encode())
 
 
 def read_card(weights: Path) -> ModelCard:

@@ -10,7 +10,7 @@ from typing import Final
 
 from tokenlearner.errors import Cancelled, TokenLearnerError
 
-COMMANDS: Final = ("analyze", "models", "flops", "evaluate", "train", "distill", "parity", "import_")
+COMMANDS: Final = ("analyze", "models", "flops", "evaluate", "pictures", "train", "distill", "parity", "import_")
 """Modules of this package, in the order that `--help` shows them."""
 
 EXIT_OK: Final = 0
