@@ -111,7 +111,7 @@ def follow_sequences(
     """Measure which maps stay on the moving object.
 
     Frames whose mask is empty are seen by the models, but not measured. The image model runs on single frames, with
-    its module at its default place.
+    its module at its default place and as many tokens as the video model, and with all it has.
 
     Args:
         model: A video model.
@@ -199,7 +199,9 @@ def _add_image(
 def _image_results(runs: Runs, model: TokenLearnerViT, choices: Sequence[Choice], name: str) -> list[FollowingResult]:
     loc = model.config.default_loc
     assert loc is not None
-    numbers = sorted({min(choice.num_tokens, model.config.num_tokens) for choice in choices if choice.loc is not None})
+    asked = {choice.num_tokens for choice in choices if choice.loc is not None}
+    most = model.config.num_tokens
+    numbers = sorted({k for k in asked if k < most} | {most})
     return [
         _result(name, following([list(run[:, :k]) for run in runs.own[loc]], runs.fractions), Choice(loc, k))
         for k in numbers
