@@ -15,6 +15,7 @@ from app.costs import Pace
 from app.items import Item
 from app.jobs import Job, Ticket, Worker
 from app.models import ModelChoice
+from app.questions import Answer, Question, answer
 from app.results import EVERYBODY, Request, Results, Shown
 from app.uploads import APP_LIMITS
 from app.visits import DEFAULT_GRACE_S, Visit, Visits
@@ -22,6 +23,7 @@ from tokenlearner.engine import Analysis, AnalysisSettings, ComputeDevice, Engin
 
 MAX_ENGINES: Final = 4
 MAX_VIEWS: Final = 24
+MAX_ANSWERS: Final = 16
 MAX_LATENCIES: Final = 512
 _LATENCY_TURNS: Final = 3
 _LATENCY_REPEATS: Final = 8
@@ -48,6 +50,7 @@ class Server:
         self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
         self._workers: dict[str, Worker] = {}
         self._views: Bounded[tuple[Request, View], Analysis] = Bounded(MAX_VIEWS)
+        self._answers: Bounded[tuple[Request, Question], Answer] = Bounded(MAX_ANSWERS)
         self._latencies: Bounded[tuple[str, str, tuple[int, int], View], Latency] = Bounded(MAX_LATENCIES)
         self._paces: Bounded[tuple[str, str], Pace] = Bounded(64)
         self._lock = threading.Lock()
@@ -188,6 +191,33 @@ class Server:
 
         return self.worker(device).submit(work, owner=visit.id, slot="latency", quick=True)
 
+    # Questions ----------------------------------------------------------------------------------------------------
+
+    def answer(self, request: Request, question: Question) -> Answer | None:
+        """What was found out before."""
+        return self._answers.get((request, question))
+
+    def ask(self, visit: Visit, shown: Shown, question: Question, *, class_name: str = "") -> Job[Answer]:
+        """Put a question in line; an earlier one of the same visit and kind is dropped.
+
+        The job fails with `FeaturesGone` if the features had to make room.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+
+        def work(ticket: Ticket) -> Answer:
+            known = self.answer(shown.request, question)
+            if known is not None:
+                return known
+            ticket.report(Progress(0, None, 0.0, None, "starting"))
+            engine = self.engine(shown.model, shown.request.device)
+            found = answer(question, shown, engine, report=ticket.report, cancel=ticket.cancel, class_name=class_name)
+            self._answers.put((shown.request, question), found)
+            return found
+
+        return self.worker(shown.request.device).submit(work, owner=visit.id, slot=f"question {question.kind}")
+
     # Giving back --------------------------------------------------------------------------------------------------
 
     def _stop_jobs(self, visit_id: str) -> None:
@@ -198,6 +228,7 @@ class Server:
 
     def _forget(self, shown: Shown) -> None:
         self._views.drop(lambda key: key[0] == shown.request)
+        self._answers.drop(lambda key: key[0] == shown.request)
         engine = self._engines.get((shown.request.model, shown.request.device))
         if engine is not None:
             engine.forget(shown.analysis)

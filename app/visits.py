@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.jobs import Job
+from app.questions import Answer, Question
 from app.results import Request, Shown
 from app.uploads import UploadFolder
 
@@ -23,6 +24,8 @@ class Visit:
         shown: The result on its screen.
         refusals: Why a request was not answered, by request: what stays until the visitor asks again.
         agreed: Long requests that the visitor said yes to.
+        questions: The question of each kind that was asked last, if it is not settled yet.
+        unanswered: Why a question was not answered, until it is asked again.
     """
 
     def __init__(self, visit_id: str) -> None:
@@ -32,6 +35,8 @@ class Visit:
         self.shown: Shown | None = None
         self.refusals: dict[Request, str] = {}
         self.agreed: set[Request] = set()
+        self.questions: dict[str, tuple[Request, Question, Job[Answer]]] = {}
+        self.unanswered: dict[tuple[Request, Question], str] = {}
 
 
 class Visits:
@@ -77,6 +82,7 @@ class Visits:
             if visit is None or visit_id in self._farewells:
                 return
             visit.job = None
+            visit.questions.clear()
             timer = threading.Timer(self._grace_s, self._end, (visit_id,))
             timer.daemon = True
             self._farewells[visit_id] = timer

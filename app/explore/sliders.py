@@ -54,6 +54,13 @@ def draw(model: ModelChoice) -> tuple[int | None, int]:
     return chosen(model)
 
 
+def go_to(model: ModelChoice, loc: int | None, num_tokens: int) -> None:
+    """Set both sliders; to be called before they are drawn, as a button's callback is."""
+    st.session_state[_place_key(model)] = model.card.config.depth if loc is None else loc
+    if loc is not None:
+        st.session_state[_tokens_key(model)] = num_tokens
+
+
 def _usual_place(config: ModelConfig) -> int:
     return config.depth if config.default_loc is None else config.default_loc
 

@@ -10,7 +10,8 @@ from typing import Final
 
 import streamlit as st
 
-from app.explore import compute, details, predictions, sliders, tokens
+from app.desk import left_out
+from app.explore import below, cause, compute, details, predictions, sliders, tokens
 from app.explore.page import Here, wait_for
 from app.player import token_player
 from app.results import Shown
@@ -35,15 +36,17 @@ def draw(at: Here, shown: Shown) -> None:
     with costs:
         compute.heading()
         loc, num_tokens = sliders.draw(shown.model)
-    with desk:
-        muted = tokens.mute(num_tokens)
+    muted = left_out(num_tokens)
     with notes:
         found = _found(at, shown, (loc, num_tokens, muted))
+        whole = _found(at, shown, (found.loc, found.num_tokens, ())) if found.muted else found
     with left:
         _player(shown, found, _trained(at, shown, (loc, num_tokens, muted)))
+        below.draw(at, shown, found, whole, PLAYER)
     with says:
-        predictions.draw(found, at.server.known_view(shown, (loc, num_tokens, ())), PLAYER)
+        predictions.draw(found, whole, PLAYER)
     with desk:
+        tokens.desk(num_tokens, found, cause.known_worth(at, shown, whole))
         tokens.sentences(found)
     with costs:
         time = compute.figures(shown, found)

@@ -1,4 +1,4 @@
-"""The tokens one by one: leave some out, and how narrowly they look."""
+"""The tokens one by one: a desk to leave some out, and how narrowly they look."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float, Float32
 
+from app.desk import draw
 from app.text import percent
 from tokenlearner.engine import Analysis
-from tokenlearner.palette import token_name, token_number
+from tokenlearner.palette import token_name
 
 HALF = 0.5
 
 
-def mute(num_tokens: int) -> tuple[int, ...]:
-    """Draw the switches and return the tokens that are left out."""
+def desk(num_tokens: int, found: Analysis, worth: tuple[list[float], str] | None) -> None:
+    """Draw the mixing desk.
+
+    Args:
+        num_tokens: Tokens on the slider; 0 for the plain network.
+        found: The answer, with the maps.
+        worth: What each token is worth, with a sentence on what for; None if it is not known.
+    """
     if num_tokens < 2:
-        return ()
+        return
     with st.container(horizontal=True):  # where a heading keeps its own height
         st.subheader(
-            "Leave tokens out",
+            "Mixing desk",
             anchor=False,
             width="content",
-            help="The blocks behind TokenLearner run without these tokens: see what the predictions lose.",
+            help="M mutes a token: the blocks behind TokenLearner run without it. S plays it solo: they run without "
+            "all others. The bars above show at once what the prediction gains or loses. The line is the token's "
+            "largest weight over the clip; a number beside it is its Shapley value, from “Cause” below the picture.",
         )
-    chosen = st.pills(
-        "Leave out",
-        range(num_tokens),
-        selection_mode="multi",
-        format_func=lambda token: str(token_number(token)),
-        key=f"muted of {num_tokens}",
-        wrap=True,
-        label_visibility="collapsed",
-    )
-    return tuple(sorted(chosen))
+    values, words = worth if worth is not None else (None, "")
+    draw(num_tokens, found.token_maps, values, words)
 
 
 def sentences(found: Analysis) -> None:

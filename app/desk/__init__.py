@@ -1,0 +1,133 @@
+"""The mixing desk: one strip a token, with its colour, its course, what it is worth, and buttons to mute and solo it.
+
+The buttons answer at once; the choice goes to the server, where only the blocks behind TokenLearner run again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float32
+
+from app.text import significant
+from tokenlearner.palette import hex_color, token_color, token_name, token_number
+
+if TYPE_CHECKING:
+    from streamlit.components.v2.types import ComponentRenderer
+
+_FOLDER: Final = Path(__file__).parent
+_COMPONENT: Final = "desk"
+_POINTS: Final = 48
+
+
+def left_out(num_tokens: int) -> tuple[int, ...]:
+    """The tokens that the desk leaves out, as it stands, drawn or not."""
+    held = _held(num_tokens)
+    return silent(num_tokens, held["muted"], held["solo"])
+
+
+def silent(num_tokens: int, muted: Iterable[int], solo: Iterable[int]) -> tuple[int, ...]:
+    """Tokens that are left out, as on a mixing desk: the muted ones, and if any plays solo, all that do not."""
+    out, alone = set(muted), set(solo)
+    return tuple(token for token in range(num_tokens) if token in out or (alone and token not in alone))
+
+
+def draw(
+    num_tokens: int,
+    maps: Float32[np.ndarray, "time tokens rows cols"] | None,
+    worth: Sequence[float] | None,
+    worth_words: str,
+) -> None:
+    """Draw the desk.
+
+    Args:
+        num_tokens: Strips.
+        maps: Their maps.
+        worth: Shapley value of each token, in probability; None if it is not known.
+        worth_words: What the values are for.
+    """
+    _component()(
+        key=_COMPONENT,
+        data=desk_data(num_tokens, maps, worth, worth_words, _held(num_tokens)),
+        on_desk_change=lambda: _take(num_tokens),
+    )
+
+
+def desk_data(
+    num_tokens: int,
+    maps: Float32[np.ndarray, "time tokens rows cols"] | None,
+    worth: Sequence[float] | None,
+    worth_words: str,
+    held: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the desk needs, ready for JSON; courses are of each map's largest weight, 0..100 of the largest of all."""
+    courses: list[list[int]] = [[] for _ in range(num_tokens)]
+    if maps is not None and maps.shape[1] == num_tokens:
+        peaks = maps.max(axis=(2, 3))
+        chosen = np.unique(np.linspace(0, len(peaks) - 1, min(_POINTS, len(peaks))).round().astype(int))
+        top = float(peaks.max()) or 1.0
+        courses = [[round(100 * float(value) / top) for value in peaks[chosen, token]] for token in range(num_tokens)]
+    return {
+        "tokens": [
+            {
+                "number": token_number(token),
+                "name": token_name(token),
+                "color": hex_color(token_color(token)),
+                "course": courses[token],
+                "worth": None if worth is None else float(worth[token]),
+                "worth_text": "" if worth is None else points(float(worth[token])),
+            }
+            for token in range(num_tokens)
+        ],
+        "worth_words": worth_words,
+        "muted": list(held["muted"]),
+        "solo": list(held["solo"]),
+        "version": held["version"],
+    }
+
+
+def points(difference: float) -> str:
+    """A difference of probabilities in percentage points, with its sign: "+21", "−0.3"."""
+    words = significant(abs(100 * difference)) if abs(difference) >= 0.0005 else "0"
+    return words if words == "0" else f"{'−' if difference < 0 else '+'}{words}"
+
+
+def _key(num_tokens: int) -> str:
+    return f"desk of {num_tokens}"
+
+
+def _held(num_tokens: int) -> Mapping[str, Any]:
+    """What is muted and what plays solo, whatever the browser sent made sound."""
+    held = st.session_state.get(_key(num_tokens)) or {}
+    return {
+        "muted": _tokens(held.get("muted"), num_tokens),
+        "solo": _tokens(held.get("solo"), num_tokens),
+        "version": held.get("version") if isinstance(held.get("version"), int) else 0,
+    }
+
+
+def _tokens(given: object, num_tokens: int) -> list[int]:
+    listed = given if isinstance(given, list | tuple) else []
+    return sorted({token for token in listed if isinstance(token, int) and 0 <= token < num_tokens})
+
+
+def _take(num_tokens: int) -> None:
+    """Keep what the browser says."""
+    said = st.session_state.get(_COMPONENT)
+    told = said.get("desk") if isinstance(said, Mapping) else None
+    if isinstance(told, Mapping) and told.get("of") == num_tokens:
+        st.session_state[_key(num_tokens)] = dict(told)
+
+
+@functools.cache
+def _component() -> ComponentRenderer:
+    return st.components.v2.component("token_desk", html=_read("desk.html"), css=_read("desk.css"), js=_read("desk.js"))
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text("utf-8")

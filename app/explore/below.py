@@ -1,0 +1,64 @@
+"""Below the player: what is not needed at first, one click away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from app.charts import CountUnit
+from app.explore import cause, doubting, overlap, questioning
+from app.explore.page import Here
+from app.results import Shown
+from app.timeline import timeline
+from tokenlearner.engine import Analysis
+from tokenlearner.tracks import track
+
+TIME: Final = "Over time"
+OVERLAP: Final = "Overlap"
+CAUSE: Final = "Cause"
+DOUBT: Final = "Doubt"
+_CHOICE: Final = "below"
+_ICONS: Final = {
+    TIME: ":material/timeline:",
+    CAUSE: ":material/balance:",
+    DOUBT: ":material/help_center:",
+    OVERLAP: ":material/join_inner:",
+}
+
+
+@st.fragment
+def draw(at: Here, shown: Shown, found: Analysis, whole: Analysis, player: str) -> None:
+    """Draw the row of views, and the one that is open; its controls move nothing else on the page.
+
+    Args:
+        at: Server and visit.
+        shown: What is on the screen.
+        found: The answer for the setting.
+        whole: The same with all its tokens.
+        player: Key of the player.
+    """
+    questioning.drop_others(at, shown)
+    if found.token_maps is None:
+        st.caption("The plain ViT makes no tokens: there is nothing to follow over time, to leave out or to doubt.")
+        return
+    still = len(found.timestamps_s) == 1
+    views = [view for view in _ICONS if not (still and view == TIME)]
+    choice = st.segmented_control(
+        "More about the tokens",
+        views,
+        default=None if still else TIME,
+        format_func=lambda view: f"{_ICONS[view]} {view}",
+        key=f"{_CHOICE} a {'still' if still else 'clip'}",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    unit: CountUnit = st.session_state.get("counted in") or "MACs"
+    if choice == TIME:
+        timeline(found, track(found), player=player, key="timeline")
+    elif choice == OVERLAP:
+        overlap.draw(at, shown, found, track(found), unit)
+    elif choice == CAUSE:
+        cause.draw(at, shown, whole)
+    elif choice == DOUBT:
+        doubting.draw(at, shown, whole)

@@ -1,0 +1,148 @@
+"""What each token is worth, and what worthless maps would say, as HTML: pure functions, no Streamlit."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32
+
+from app.desk import points
+from app.explore.overlap_figures import chip
+from app.text import class_label, percent
+from tokenlearner.agreement import group_of, softmax
+from tokenlearner.deletion import ATTENDED, CENTRE, DeletionCurve
+from tokenlearner.engine import Analysis
+from tokenlearner.palette import HEAT_LUT, hex_color, token_color, token_name
+from tokenlearner.shapley import ShapleyValues
+
+_TOP: Final = 3
+_PLOT: Final = (600, 190)
+"""Width and height of the deletion curves' field, in units of its own."""
+
+
+def worth_bars(found: ShapleyValues) -> str:
+    """Shapley values of the tokens around a common zero, in percentage points."""
+    values, errors = found.mean_probability, found.mean_probability_error
+    largest = max(float(np.abs(values).max()), 1e-9)
+    rows = []
+    for token, value in enumerate(values.tolist()):
+        share = 50 * abs(value) / largest
+        side = "left:50%" if value >= 0 else f"left:{50 - share:.3f}%"
+        error = f" ± {abs(100 * errors[token]):.1f}" if errors is not None else ""
+        words = f"{token_name(token)}: {points(value)}{error} percentage points"
+        rows.append(
+            f'<div data-worth="{value:.9f}" title="{words}">{chip(token)}'
+            f'<i><b style="{side};width:{share:.3f}%;background:{hex_color(token_color(token))}"></b></i>'
+            f"<span>{points(value)}{error}</span></div>"
+        )
+    start, end = float(found.none_probability.mean()), float(found.all_probability.mean())
+    return (
+        f'<div class="worth" data-none="{start:.9f}" data-all="{end:.9f}" role="img" '
+        f'aria-label="What each token adds, in percentage points">{"".join(rows)}</div>'
+    )
+
+
+def sum_words(found: ShapleyValues) -> str:
+    """The check of the sum: from the start to the prediction with all tokens, by what the tokens add."""
+    start, end = float(found.none_probability.mean()), float(found.all_probability.mean())
+    total = float(found.mean_probability.sum())
+    gap = abs(start + total - end)
+    off = "exact to 0.0001" if gap < 1e-4 else f"off by {gap:.4f}"
+    return f"Start {percent(start)}, tokens {points(total)} points, all tokens {percent(end)}: the sum is {off}."
+
+
+def heat_image(shares: Float[np.ndarray, "rows cols"], top: float) -> str:
+    """A map as a picture of one pixel a patch, ready for `src`; `top` is drawn at full strength."""
+    level = np.clip(255 * shares / max(top, 1e-12), 0, 255).round().astype(np.uint8)
+    done, png = cv2.imencode(".png", HEAT_LUT[level][..., ::-1])
+    assert done
+    return f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"
+
+
+def doubt_cards(
+    whole: Analysis,
+    rivals: Sequence[
+        tuple[str, str, Float32[np.ndarray, "clips classes"], Float32[np.ndarray, "time tokens rows cols"]]
+    ],
+    class_index: int,
+) -> str:
+    """The real prediction beside those of worthless maps.
+
+    Args:
+        whole: The real one.
+        rivals: Title, a line below it, logits and maps of each of the others.
+        class_index: The class watched; it leads each list.
+    """
+    assert whole.token_maps is not None
+    middle = len(whole.token_maps) // 2
+    own = whole.token_maps.mean(axis=1)
+    top = float(own[middle].max())
+    everyone = [("As it is", "the network's own maps", whole.logits, whole.token_maps), *rivals]
+    cards = []
+    for title, below, logits, maps in everyone:
+        image = heat_image(maps[min(middle, len(maps) - 1)].mean(axis=0), top)
+        rows, columns = maps.shape[2:]
+        cards.append(
+            f'<figure><img src="{image}" alt="Mean map of all tokens: {html.escape(title)}" '
+            f'style="aspect-ratio:{columns}/{rows}"><figcaption><b>{html.escape(title)}</b>'
+            f"<span>{html.escape(below)}</span></figcaption>{_answers(whole, logits, class_index)}</figure>"
+        )
+    return f'<div class="doubt">{"".join(cards)}</div>'
+
+
+def _answers(whole: Analysis, logits: Float32[np.ndarray, "clips classes"], class_index: int) -> str:
+    """The class watched, then what else comes first, by mean probability within its question."""
+    group = group_of(whole.label_groups, class_index)
+    probs = softmax(logits[:, group]).mean(axis=0)
+    best = [int(place) for place in np.argsort(-probs, kind="stable") if place != class_index - group.start]
+    rows = []
+    for place in [class_index - group.start, *best[: _TOP - 1]]:
+        label = html.escape(class_label(whole.class_name(place + group.start)))
+        share = float(probs[place])
+        rows.append(
+            f'<li data-share="{share:.6f}"><span>{label}</span><i><b style="width:{100 * share:.2f}%"></b></i>'
+            f"<span>{percent(share)}</span></li>"
+        )
+    return f"<ol>{''.join(rows)}</ol>"
+
+
+def deletion_plot(found: DeletionCurve, class_name: str) -> str:
+    """Probability of the class while patches are deleted, in several orders."""
+    width, height = _PLOT
+    last = found.fractions[-1]
+    heights = [curve.max() for curve in (*found.curves.values(), *found.random)]
+    top = max(0.05, min(1.0, 1.08 * float(max(heights))))
+
+    def at(fraction: float, value: float) -> str:
+        return f"{width * fraction / last:.1f},{height * (1 - value / top):.1f}"
+
+    def path(values: Sequence[float]) -> str:
+        return " ".join(at(fraction, value) for fraction, value in zip(found.fractions, values, strict=True))
+
+    parts = []
+    legend = []
+    if len(found.random):
+        upper, lower = found.random.max(axis=0).tolist(), found.random.min(axis=0).tolist()
+        back = " ".join(at(fraction, value) for fraction, value in zip(found.fractions[::-1], lower[::-1], strict=True))
+        parts.append(f'<polygon class="chance" points="{path(upper)} {back}"/>')
+        legend.append('<span><i class="chance"></i>random order, range of the draws</span>')
+    names = {ATTENDED: "most attended first", CENTRE: "from the middle outwards"}
+    for name, curve in sorted(found.curves.items(), key=lambda item: item[0] == ATTENDED):
+        kind = name if name in names else "other"
+        words = names.get(name, f"by the maps of {name}")
+        parts.append(
+            f'<polyline class="{kind}" points="{path(curve.tolist())}"><title>{html.escape(words)}</title></polyline>'
+        )
+        legend.insert(0, f'<span><i class="{kind}"></i>{html.escape(words)}</span>')
+    return (
+        f'<div class="deletion"><div class="field"><span class="top">{percent(top)}</span>'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="Probability of {html.escape(class_name)} while patches are deleted">{"".join(parts)}</svg></div>'
+        f'<div class="axis"><span>0 %</span><span>patches deleted</span><span>{percent(last)}</span></div>'
+        f'<div class="legend">{"".join(legend)}</div></div>'
+    )
