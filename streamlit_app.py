@@ -9,6 +9,7 @@ PAGES = (
     # File in app/views, title, icon. The first page is the one that opens.
     ("explore", "Explore", ":material/visibility:"),
     ("tradeoffs", "Trade-offs", ":material/balance:"),
+    ("compare", "Compare", ":material/compare:"),
 )
 
 st.set_page_config(page_title="TokenLearner Explorer", page_icon=APP / "icon.svg", layout="wide")

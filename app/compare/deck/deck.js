@@ -1,0 +1,251 @@
+// The controls of all lanes and the timeline of their disagreement. Text by textContent.
+import { LockStep } from "./lockstep.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const AFTER_S = 0.002; // within the frame that begins at a moment, whatever a time is rounded to
+
+function make(tag, className, parent) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  parent?.append(made);
+  return made;
+}
+
+export class Deck {
+  constructor(root) {
+    this.root = root;
+    this.data = null;
+    this.find = (selector) => root.querySelector(selector);
+    this.area = this.find(".area");
+    this.steps = new LockStep((change) => this.onChange(change));
+    this.stopped = new AbortController();
+    const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
+    const acts = { play: () => this.steps.toggle(), previous: () => this.stepBy(-1), next: () => this.stepBy(1) };
+    on(root, "click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      if (button.dataset.act) acts[button.dataset.act]();
+      else if (button.dataset.view) this.setView(button.dataset.view);
+      else if (button.dataset.time) this.jump(Number(button.dataset.time));
+    });
+    on(this.find('[data-set="speed"]'), "change", (event) => this.steps.setSpeed(Number(event.target.value)));
+    on(this.find('[data-set="opacity"]'), "input", (event) => this.steps.slide('[data-set="opacity"]', event.target.value));
+    on(this.area, "pointerdown", (event) => {
+      if (event.target.dataset.time) return;
+      this.area.setPointerCapture(event.pointerId);
+      this.seekAt(event);
+    });
+    on(this.area, "pointermove", (event) => this.area.hasPointerCapture(event.pointerId) && this.seekAt(event));
+    on(root, "keydown", (event) => this.onKey(event));
+  }
+
+  update(data) {
+    if (data.clip !== this.data?.clip) this.steps.forget();
+    this.data = data;
+    this.root.toggleAttribute("data-still", data.still);
+    this.steps.hold(data.players);
+    this.drawLines();
+    this.drawStrips();
+    this.drawPeaks();
+    this.draw();
+    const shown = this.steps.players.values().next().value?.root.dataset.view;
+    this.pressView(shown ?? "some");
+  }
+
+  onChange(change) {
+    if ("playing" in change) this.root.toggleAttribute("data-playing", change.playing);
+    if ("speed" in change) this.find('[data-set="speed"]').value = String(change.speed);
+    if (this.data) this.draw();
+  }
+
+  // Drawing ----------------------------------------------------------------------------------------------------------
+
+  drawLines() {
+    const { lines, times, end } = this.data;
+    // The plot's top is the next of these shares, so that small differences can be seen; it is printed.
+    const most = Math.max(0, ...lines.flatMap(({ values }) => values)) / this.data.scale;
+    const top = [0.1, 0.25, 0.5].find((share) => most <= share) ?? 1;
+    const scale = this.data.scale * top;
+    this.find(".top").textContent = `${top * 100} %`;
+    const svg = this.find(".plot svg");
+    const made = [];
+    lines.forEach(({ values }, lane) => {
+      // A step for each moment: an answer holds until the next one.
+      const points = values.flatMap((value, i) => {
+        const y = (97 - (value / scale) * 94).toFixed(1);
+        return [`${this.x(times[i])},${y}`, `${this.x(times[i + 1] ?? end)},${y}`];
+      });
+      if (lane === 0) {
+        const area = document.createElementNS(SVG, "polygon");
+        area.setAttribute("points", `0,100 ${points.join(" ")} 1000,100`);
+        made.push(area);
+      }
+      const line = document.createElementNS(SVG, "polyline");
+      line.setAttribute("points", points.join(" "));
+      line.dataset.lane = String(lane);
+      made.push(line);
+    });
+    svg.replaceChildren(...made);
+    svg.setAttribute("aria-label", `How far the answers are from lane A over time, 0 to ${top * 100} %: ${lines.map((line) => line.letter).join(", ")}`);
+    const name = this.find(".timeline > .name");
+    name.replaceChildren(lines.length ? "differs from A: " : "");
+    lines.forEach(({ letter }, lane) => {
+      const which = make("span", "", name);
+      make("b", "", which).textContent = letter;
+      make("i", "key", which).dataset.lane = String(lane);
+    });
+  }
+
+  drawStrips() {
+    const timeline = this.find(".timeline");
+    timeline.querySelectorAll(".strip, .lane").forEach((old) => old.remove());
+    for (const { letter, parts } of this.data.strips) {
+      const label = make("span", "name lane");
+      make("b", "", label).textContent = letter;
+      label.append(" says");
+      label.title = "The most probable class over time; orange where it is not lane A's";
+      const strip = make("div", "strip");
+      for (const { from, to, name, differs } of parts) {
+        const part = make("i", "", strip);
+        part.style.left = `${this.x(from) / 10}%`;
+        part.style.width = `${(this.x(to) - this.x(from)) / 10}%`;
+        part.textContent = name;
+        part.toggleAttribute("data-differs", differs);
+      }
+      this.area.before(label, strip);
+    }
+  }
+
+  drawPeaks() {
+    this.area.querySelectorAll(".mark").forEach((old) => old.remove());
+    const list = this.find(".peaks");
+    const { peaks, lines, still } = this.data;
+    list.replaceChildren(peaks.length ? "Most apart:" : "The answers never stand out as far apart.");
+    list.hidden = still || !lines.length;
+    for (const { time, short, words } of peaks) {
+      const mark = make("button", "mark", this.area);
+      mark.style.left = `${this.x(time) / 10}%`;
+      mark.dataset.time = String(time);
+      mark.title = words;
+      mark.tabIndex = -1;
+      mark.setAttribute("aria-hidden", "true");
+      const button = make("button", "", list);
+      button.textContent = short;
+      button.dataset.time = String(time);
+      button.title = words;
+      button.setAttribute("aria-label", `Go to ${words}`);
+    }
+  }
+
+  draw() {
+    const { data } = this;
+    if (data.still) {
+      this.find(".now").textContent = "";
+      return;
+    }
+    const time = this.time;
+    this.find(".cursor").style.left = `${this.x(time) / 10}%`;
+    this.find(".time").textContent = `${time.toFixed(2)} / ${data.end.toFixed(2)} s`;
+    const { index } = this;
+    this.root.dataset.moment = String(index);
+    const apart = data.lines.map(({ letter, values }) => `${letter} ${Math.round((values[index] / data.scale) * 100)} %`);
+    this.find(".now").textContent = apart.length ? `moved from A: ${apart.join(", ")}` : "";
+    this.area.setAttribute("aria-valuemin", String(data.times[0]));
+    this.area.setAttribute("aria-valuemax", String(data.end));
+    this.area.setAttribute("aria-valuenow", time.toFixed(2));
+    this.area.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds`);
+  }
+
+  /** Thousandths of the timeline's width. */
+  x(time) {
+    const { times, end } = this.data;
+    return Math.min(Math.max((time - times[0]) / (end - times[0] || 1), 0), 1) * 1000;
+  }
+
+  get time() {
+    return this.steps.time ?? this.data.times[0];
+  }
+
+  /** Index of the latest moment that is not later than the playhead. */
+  get index() {
+    const { times } = this.data;
+    const now = this.time + 0.005;
+    let low = 0;
+    let high = times.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (times[middle] <= now) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  // What the viewer does -----------------------------------------------------------------------------------------------
+
+  seekAt(event) {
+    const bounds = this.area.getBoundingClientRect();
+    const { times, end } = this.data;
+    const share = Math.min(Math.max((event.clientX - bounds.left) / bounds.width, 0), 1);
+    this.steps.seek(times[0] + share * (end - times[0]));
+  }
+
+  /** Goes to a moment and stays there. */
+  jump(time) {
+    this.steps.pause();
+    this.steps.seek(time + AFTER_S);
+  }
+
+  stepBy(count) {
+    const { times } = this.data;
+    this.jump(times[Math.min(Math.max(this.index + count, 0), times.length - 1)]);
+  }
+
+  setView(view) {
+    this.steps.press(`.views button[data-view="${view}"]`);
+    this.pressView(view);
+  }
+
+  pressView(view) {
+    for (const button of this.root.querySelectorAll(".views button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.view === view));
+    }
+  }
+
+  onKey(event) {
+    if (this.data.still || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("select, input")) return;
+    const { times } = this.data;
+    const acts = {
+      ArrowLeft: () => this.stepBy(-1),
+      ArrowRight: () => this.stepBy(1),
+      Home: () => this.jump(times[0]),
+      End: () => this.jump(times.at(-1)),
+    };
+    if (event.key === " " && !event.target.matches("button")) acts[" "] = () => this.steps.toggle();
+    if (!acts[event.key]) return;
+    event.preventDefault();
+    event.stopPropagation();
+    acts[event.key]();
+  }
+
+  destroy() {
+    this.stopped.abort();
+    this.steps.destroy();
+  }
+}
+
+const decks = new WeakMap();
+
+/** Called by Streamlit with each rerun; the controls of an element live on. */
+export default function mount({ data, parentElement }) {
+  const root = parentElement.querySelector(".deck");
+  let held = decks.get(root);
+  if (!held) decks.set(root, (held = { deck: new Deck(root), calls: 0 }));
+  held.deck.update(data);
+  const call = ++held.calls;
+  return () => {
+    if (held.calls !== call) return;
+    held.deck.destroy();
+    decks.delete(root);
+  };
+}

@@ -1,0 +1,186 @@
+"""The page as a whole: what is compared, the lanes, the controls that play all of them, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import streamlit as st
+
+from app import cache
+from app.charts import compute_bars
+from app.compare import asking, settings, source, state, table
+from app.compare.asking import Filled
+from app.compare.deck import deck
+from app.compare.disagreement import Disagreement, disagreement
+from app.compare.lanes import FEWEST, LETTERS, MOST, Lane, lane_of, named, presets
+from app.explore import model_choice, trim
+from app.explore.page import Here, here
+from app.explore.wish import Wish
+from app.items import Item
+from app.models import ModelChoice
+from app.player import token_player
+from app.predictions import prediction_panel
+from app.text import plain
+from tokenlearner import render
+from tokenlearner.engine.results import UNTRAINED_NOTE
+from tokenlearner.errors import CheckpointError, TokenLearnerError
+from tokenlearner.export import UNTRAINED_MARK
+
+_QUESTION: Final = "compare question"
+
+
+def draw() -> None:
+    """Draw the page."""
+    choice, messages, place = st.container(), st.container(), st.container(key="compare")
+    try:
+        at = here()
+        known, problems = cache.models()
+        if not known:
+            raise CheckpointError(
+                problems[0] if problems else "No model is installed. Put a checkpoint into assets/checkpoints."
+            )
+        with choice.container(horizontal=True, vertical_alignment="center", gap="small", key="compare-source"):
+            item = source.choose_item(at)
+            main, device = model_choice.chosen(known, item.kind)
+            offered = presets(known, main)
+            usual = offered[0].lanes if offered else (lane_of(main),) * FEWEST
+            lanes = state.get(known, usual)
+            source.choose_preset(offered, lanes)
+            st.button(
+                "Lane",
+                icon=":material/add:",
+                on_click=state.add,
+                args=(lanes,),
+                disabled=len(lanes) == MOST,
+                help="One lane more, like the last with half as many tokens; the button above a lane changes it.",
+            )
+        with messages:
+            for sentence in source.problems():
+                st.error(plain(sentence), icon=":material/error:")
+        with place:
+            _stage(at, known, lanes, wishes_for(lanes, known, item, device))
+    except TokenLearnerError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def wishes_for(lanes: Sequence[Lane], known: Sequence[ModelChoice], item: Item, device: str) -> list[Wish]:
+    """What each lane needs: the frames of the item as they were chosen in Explore, with the lane's own model."""
+    framing = trim.framing_of(item)
+    return [
+        Wish(
+            item=item, model=model_choice.twin_if(named(known, lane.model), lane.random), device=device, framing=framing
+        )
+        for lane in lanes
+    ]
+
+
+def _stage(at: Here, known: Sequence[ModelChoice], lanes: Sequence[Lane], wishes: Sequence[Wish]) -> None:
+    asking.ask(at, wishes, lanes)
+    filled: list[Filled] = []
+    bodies = []
+    with st.container(key="compare-lanes"):
+        for index, (lane, wish) in enumerate(zip(lanes, wishes, strict=True)):
+            with st.container(key=f"compare-lane-{LETTERS[index]}"):
+                settings.draw(known, lanes, index)
+                bodies.append(st.container())
+                with bodies[-1]:
+                    found = asking.fill(at, wish, lane, index)
+                if found is not None:
+                    filled.append(found)
+    scales = scales_of(filled)
+    for one in filled:
+        with bodies[one.index]:
+            _lane(one, scales)
+    compared = _compared(filled)
+    if compared is not None:
+        deck(
+            [(one.letter, player_key(one.letter)) for one in filled],
+            compared,
+            clip=wishes[0].item.key,
+            still=is_still(filled),
+            key="deck",
+        )
+    if compared is not None:
+        table.draw(at, filled, compared)
+        for note in notes(filled, compared):
+            st.caption(note)
+
+
+def _lane(one: Filled, scales: Mapping[str, float]) -> None:
+    """The player of a lane, what it says and what it computes."""
+    found, clip = one.found, one.shown.clip
+    token_player(
+        clip.media,
+        clip.mime,
+        found.token_maps,
+        found.timestamps_s,
+        scale_max=scales.get(found.map_unit, 1.0),
+        unit=found.map_unit,
+        key=player_key(one.letter),
+        box=found.geometry.box_normalized,
+        caption=None if found.provenance.trained else UNTRAINED_MARK,
+        start_s=clip.start_s,
+        frame_hw=clip.frame_hw,
+        autoplay=one.index == 0 and not clip.mime.startswith("image/"),
+    )
+    prediction_panel(found, player=player_key(one.letter), key=f"compare says {one.letter}")
+    per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
+    st.html(compute_bars(found.compute, found.baseline, "MACs", per=per))
+
+
+def _compared(filled: Sequence[Filled]) -> Disagreement | None:
+    """The lanes that are there against the first one; None while that is missing."""
+    if not filled or filled[0].index != 0:
+        return None
+    groups = list(filled[0].found.label_groups)
+    question = groups[0]
+    if len(groups) > 1:
+        question = st.segmented_control(
+            "Question", groups, default=groups[0], required=True, key=f"{_QUESTION} of {'/'.join(groups)}"
+        )
+    return disagreement([one.found for one in filled], question)
+
+
+def scales_of(filled: Sequence[Filled]) -> dict[str, float]:
+    """One scale for the maps of all lanes with the same unit: the largest of theirs."""
+    scales: dict[str, float] = {}
+    for one in filled:
+        if one.found.token_maps is not None:
+            unit = one.found.map_unit
+            scales[unit] = max(scales.get(unit, 0.0), render.clip_scale(one.found.token_maps))
+    return scales
+
+
+def is_still(filled: Sequence[Filled]) -> bool:
+    """Whether there is nothing to play."""
+    return filled[0].shown.clip.mime.startswith("image/")
+
+
+def player_key(letter: str) -> str:
+    """Name of a lane's player."""
+    return f"compare player {letter}"
+
+
+def notes(filled: Sequence[Filled], compared: Disagreement) -> list[str]:
+    """What has to be known to read the comparison."""
+    said = ["All lanes are drawn at one scale."] if any(one.found.token_maps is not None for one in filled) else []
+    for position, one in enumerate(filled[1:], start=1):
+        common = compared.common[position]
+        if not common:
+            said.append(f"Lane {one.letter} knows none of the classes of lane A: their answers are not compared.")
+        elif common < len(compared.names):
+            said.append(
+                f"Lanes A and {one.letter} have {common} classes in common; a class that only one of them knows counts "
+                "as probability 0 in the other."
+            )
+    for one in filled:
+        frames = one.found.clip_frames
+        if frames > 1 and one.found.media.kind == "video":
+            said.append(
+                f"Lane {one.letter} answers once per clip of {frames} frames; the answer holds for all of them."
+            )
+        if not one.found.provenance.trained:
+            said.append(f"Lane {one.letter} has random weights: its maps and answers mean nothing.")
+    shared = {note for one in filled for note in one.found.notes if note != UNTRAINED_NOTE}
+    return [" ".join(said), *map(plain, sorted(shared))]

@@ -1,0 +1,137 @@
+"""One table of what the lanes cost and what they say, and the measurement of their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+import streamlit as st
+
+from app.compare.asking import Filled
+from app.compare.disagreement import Disagreement
+from app.compare.lanes import lane_words
+from app.explore.compute import accuracy_words
+from app.explore.page import Here, wait_for
+from app.text import class_label, milliseconds, operations, percent
+from tokenlearner.engine import Analysis, Latency
+from tokenlearner.errors import TokenLearnerError
+from tokenlearner.flops import CONVENTION
+
+_HELP: Final = {
+    "GMACs a frame": f"{CONVENTION} Counted for the input that each model saw; a video model's clip is divided by its "
+    "frames.",
+    "of plain ViT": "Share of what the same network without TokenLearner computes on the same input.",
+    "Time": "Median time of one pass, measured on this server, one input at a time.",
+    "Top-1": "The most probable class, by its mean probability over all analysed frames.",
+    "Same as A": "Share of the moments whose most probable class is that of lane A.",
+    "Moved from A": "Mean total variation: the probability that would have to move to turn A's answer into this one.",
+    "Accuracy": "Top-1 accuracy on the validation pictures, from the model's card; not on what is shown here.",
+}
+
+
+def draw(at: Here, lanes: Sequence[Filled], compared: Disagreement) -> None:
+    """Draw the table, with a button where times are not known yet."""
+    times = [known_time(at, lane) for lane in lanes]
+    st.html(table_html(rows(lanes, compared, times)))
+    if None in times:
+        _measure(at, lanes)
+
+
+def rows(lanes: Sequence[Filled], compared: Disagreement, times: Sequence[Latency | None]) -> list[dict[str, str]]:
+    """The cells by column, a row for each lane."""
+    made = []
+    largest = max(lane.found.compute.total_macs // lane.found.clip_frames for lane in lanes)
+    for position, (lane, time) in enumerate(zip(lanes, times, strict=True)):
+        found, agreed = lane.found, compared.agreement(position)
+        macs, unit = operations(found.compute.total_macs // found.clip_frames, "MACs", largest)
+        made.append(
+            {
+                "": lane.letter,
+                "Network": f"{lane_words(lane.lane, lane.shown.model.card.config)}, {lane.shown.model.card.name}"
+                + (", random weights" if lane.lane.random else ""),
+                f"{unit} a frame": macs,
+                "of plain ViT": percent(found.compute.total_macs / found.baseline.total_macs),
+                "Time": time_words(time, found.clip_frames),
+                "Top-1": answers(found),
+                "Same as A": "" if position == 0 else "–" if agreed is None else percent(agreed[0]),
+                "Moved from A": "" if position == 0 else "–" if agreed is None else percent(agreed[1]),
+                "Accuracy": accuracy(lane),
+            }
+        )
+    return made
+
+
+def accuracy(lane: Filled) -> str:
+    """What the card says about the setting; of each question where there are several."""
+    value, beside = accuracy_words(lane.shown.model.card, lane.found)
+    return f"{value} {beside}" if len(lane.found.label_groups) > 1 and value != "–" else value
+
+
+def answers(found: Analysis) -> str:
+    """The most probable class of each question: "butterfly 71 %"."""
+    best = [found.top(1, group)[0] for group in found.label_groups]
+    return ", ".join(f"{class_label(one.name)} {percent(one.probability)}" for one in best)
+
+
+def time_words(time: Latency | None, clip_frames: int) -> str:
+    """A latency with what it is for."""
+    if time is None:
+        return "–"
+    return f"{milliseconds(time.median_ms)} a {'frame' if clip_frames == 1 else f'clip of {clip_frames}'}"
+
+
+def table_html(cells: Sequence[dict[str, str]]) -> str:
+    """The table; every text is escaped."""
+    head = "".join(
+        f'<th scope="col" title="{escape(_HELP.get(name.replace("MMACs", "GMACs"), ""))}">{escape(name)}</th>'
+        for name in cells[0]
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row"><b class="lane-letter">{escape(text)}</b></th>'
+            if name == ""
+            else f"<td>{escape(text)}</td>"
+            for name, text in row.items()
+        )
+        + "</tr>"
+        for row in cells
+    )
+    return (
+        '<div class="compare-table"><table><caption>Cost and answer of each lane</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def known_time(at: Here, lane: Filled) -> Latency | None:
+    """What was measured here before, on any page."""
+    return at.server.known_latency(
+        lane.shown.model, lane.shown.request.device, lane.found.geometry.input_hw, lane.lane.view
+    )
+
+
+def _measure(at: Here, lanes: Sequence[Filled]) -> None:
+    busy = at.server.worker(lanes[0].shown.request.device).is_busy
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not st.button(
+            "Measure the time",
+            icon=":material/timer:",
+            disabled=busy,
+            help="Times one pass of each lane on this device, in turns with the plain ViT; a few seconds a lane.",
+        ):
+            return
+        bar = st.progress(0.0, "measuring")
+    try:
+        for done, lane in enumerate(lanes):
+            bar.progress(done / len(lanes), f"measuring lane {lane.letter}")
+            if known_time(at, lane) is None:
+                image_hw = lane.found.geometry.input_hw
+                job = at.server.measure_latency(
+                    at.visit, lane.shown.model, lane.shown.request.device, image_hw, lane.lane.view
+                )
+                wait_for(job)
+    except TokenLearnerError as error:
+        st.error(str(error), icon=":material/error:")
+    else:
+        st.rerun()
