@@ -10,6 +10,7 @@ PAGES = (
     ("explore", "Explore", ":material/visibility:"),
     ("tradeoffs", "Trade-offs", ":material/balance:"),
     ("compare", "Compare", ":material/compare:"),
+    ("learn", "Learn", ":material/school:"),
 )
 
 st.set_page_config(page_title="TokenLearner Explorer", page_icon=APP / "icon.svg", layout="wide")

@@ -1,0 +1,52 @@
+"""What attention costs, taken from the library's counts. No Streamlit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokenlearner import flops
+from tokenlearner.config import ModelConfig, named_config
+
+
+@dataclass(frozen=True)
+class Split:
+    """Multiply-adds of a plain network, split by how they grow.
+
+    Attributes:
+        patches: Tokens in every block.
+        attention: What grows with the square of the tokens: the two products of attention.
+        total: Everything.
+    """
+
+    patches: int
+    attention: int
+    total: int
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of tokens that one head of one block compares."""
+        return self.patches**2
+
+    @property
+    def rest(self) -> int:
+        """What grows with the tokens alone, and the head, which does not grow."""
+        return self.total - self.attention
+
+
+def split(config: ModelConfig, image_hw: tuple[int, int]) -> Split:
+    """Split what the plain network costs on images of a size.
+
+    The quadratic part is told apart by asking for twice as many patches: of `a * n + c * n**2`, twice `n` costs
+    `2 * c * n**2` more than twice.
+    """
+    height, width = image_hw
+    rows, columns = config.grid_hw(image_hw)
+    one = flops.baseline(config, image_hw=image_hw)
+    two = flops.baseline(config, image_hw=(height, 2 * width))
+    attention = (two.stages["blocks before"] - 2 * one.stages["blocks before"]) // 2
+    return Split(rows * columns, attention, one.total_macs)
+
+
+def vit_b16(side: int) -> Split:
+    """The same for ViT-B/16 on square images."""
+    return split(named_config("B/16", img_size=side), (side, side))

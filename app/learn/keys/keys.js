@@ -1,0 +1,63 @@
+// Keys of the lesson, wherever the focus is, but for controls that use the same keys themselves. After a click with the
+// pointer a control gives the focus back: who points with a hand has the arrows free for the lesson, who goes by Tab keeps
+// them in the slider.
+
+const WISHES = {
+  ArrowRight: "next",
+  PageDown: "next",
+  ArrowLeft: "previous",
+  PageUp: "previous",
+  Home: "first",
+  End: "last",
+  p: "present",
+  P: "present",
+  Escape: "leave",
+};
+const OWN = "input, textarea, select, canvas, [role=slider], [role=radio], [role=listbox], [role=option], [contenteditable]";
+
+const lessons = new WeakMap();
+
+class Keys {
+  constructor() {
+    this.stopped = new AbortController();
+    const { signal } = this.stopped;
+    window.addEventListener("keydown", (event) => this.press(event), { signal });
+    window.addEventListener("pointerup", () => setTimeout(release), { signal });
+  }
+
+  update(step, tell) {
+    this.tell = tell;
+    if (this.step !== undefined && this.step !== step) {
+      document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
+    }
+    this.step = step;
+  }
+
+  press(event) {
+    const wish = WISHES[event.key];
+    if (!wish || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const target = event.composedPath()[0];
+    if (target instanceof Element && target.matches(OWN)) return;
+    event.preventDefault();
+    this.tell(wish);
+  }
+}
+
+/** Takes the focus from what was just clicked, unless one types into it. */
+function release() {
+  const focused = document.activeElement;
+  if (focused?.matches("[role=slider], [role=radio], button")) focused.blur();
+}
+
+export default function mount({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector("i");
+  let held = lessons.get(root);
+  if (!held) lessons.set(root, (held = { keys: new Keys(), calls: 0 }));
+  held.keys.update(data.step, (wish) => setTriggerValue("go", wish));
+  const call = ++held.calls;
+  return () => {
+    if (held.calls !== call) return;
+    held.keys.stopped.abort();
+    lessons.delete(root);
+  };
+}

@@ -1,0 +1,144 @@
+"""The frame of the lesson: where one is, how one goes on, what it is shown on, and the step itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from app.explore.page import here
+from app.learn import source
+from app.learn.at import Lesson, Step, known_study, model_for, study_of
+from app.learn.code import Excerpt
+from app.learn.keys import lesson_keys
+from app.learn.steps import attention, eight, one_map, patches, place, pooling, video
+from app.text import plain
+from tokenlearner.errors import TokenLearnerError
+
+STEPS: Final[tuple[Step, ...]] = (
+    patches.STEP,
+    attention.STEP,
+    one_map.STEP,
+    pooling.STEP,
+    eight.STEP,
+    place.STEP,
+    video.STEP,
+)
+_STEP: Final = "step"
+_PRESENT: Final = "present"
+_CSS: Final = Path(__file__).parent / "learn.css"
+
+
+def draw() -> None:
+    """Draw the page."""
+    st.html(_CSS)
+    lesson_keys(_number(), _press)
+    with st.container(key="lesson-present" if _presents() else "lesson"):
+        _head()
+        number = _number()
+        step = STEPS[number - 1]
+        st.header(f"{number}\u2002{step.title}", anchor=False)
+        try:
+            _draw(step)
+        except TokenLearnerError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        _formula_and_code(step)
+
+
+def _head() -> None:
+    at = here()
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson-head"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content", key="lesson-nav"):
+            st.button(
+                "Previous",
+                icon=":material/arrow_back:",
+                on_click=_press,
+                args=("previous",),
+                disabled=_number() == 1,
+                help="Arrow left",
+            )
+            st.segmented_control(
+                "Step",
+                range(1, len(STEPS) + 1),
+                default=None if _STEP in st.session_state else 1,  # a default beside a set value is warned of
+                required=True,
+                key=_STEP,
+                bind="query-params",
+                label_visibility="collapsed",
+                width="content",
+            )
+            st.button(
+                "Next",
+                icon=":material/arrow_forward:",
+                on_click=_press,
+                args=("next",),
+                disabled=_number() == len(STEPS),
+                help="Arrow right",
+            )
+        with st.container(horizontal=True, vertical_alignment="center", width="content", key="lesson-source"):
+            st.session_state["lesson item"] = source.choose(at, STEPS[_number() - 1].kind)
+            st.toggle(
+                "Present",
+                key=_PRESENT,
+                bind="query-params",
+                help="Large type and nothing else, for a lecture hall. Keys: arrows or Page up and down for the steps, "
+                "Home and End, P for this mode, Esc to leave it. The address holds the step and the mode.",
+            )
+
+
+def _draw(step: Step) -> None:
+    at, item, model = here(), st.session_state["lesson item"], model_for(step.kind)
+    if known_study(item, model) is not None:
+        place = st.container()
+    else:
+        empty = st.empty()  # takes the last step away at once: it would stand under this one's title
+        with empty.container():
+            st.skeleton(height=480)
+        study_of(at, item, model)
+        place = empty.container()
+    with place:
+        found = study_of(at, item, model)
+        left, right = st.columns([1, 1], gap="large")
+        step.draw(Lesson(at, found, left, right))
+
+
+def _formula_and_code(step: Step) -> None:
+    with st.container(key="lesson-formula"):
+        left, right = st.columns([1, 1], gap="large")
+        with left:
+            st.subheader("The formula", anchor=False)
+            st.latex(step.formula)
+            st.caption(step.symbols)
+        with right:
+            st.subheader("The same in our code", anchor=False)
+            _code(step.code)
+
+
+def _code(excerpts: Sequence[Excerpt]) -> None:
+    for excerpt in excerpts:
+        lines = excerpt.read()
+        st.code(lines.text, language="python", wrap_lines=True)
+        st.caption(f"`{lines.name}` in `{lines.path}`, line {lines.number}")
+
+
+def _number() -> int:
+    """The step on show; before the page has run once, the address says it."""
+    number = st.session_state.get(_STEP, st.query_params.get(_STEP))
+    return int(number) if str(number) in {str(known) for known in range(1, len(STEPS) + 1)} else 1
+
+
+def _presents() -> bool:
+    """Whether the page is set for a hall."""
+    return bool(st.session_state.get(_PRESENT, st.query_params.get(_PRESENT) == "true"))
+
+
+def _press(wish: str) -> None:
+    """Do what a key or a button asks for, before the page runs again."""
+    number = _number()
+    if wish in ("present", "leave"):
+        st.session_state[_PRESENT] = wish == "present" and not _presents()
+        return
+    target = {"next": number + 1, "previous": number - 1, "first": 1, "last": len(STEPS)}.get(wish, number)
+    st.session_state[_STEP] = min(max(target, 1), len(STEPS))

@@ -1,0 +1,66 @@
+"""The row that chooses the picture or clip of the lesson."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.explore.page import Here
+from app.items import Item, from_upload
+from app.learn.at import FIRST, items
+from app.text import plain
+from app.uploads import APP_LIMITS, describe_limits
+from tokenlearner.errors import TokenLearnerError
+from tokenlearner.media.info import MediaKind
+
+
+def choose(here: Here, kind: MediaKind) -> Item:
+    """Draw the choice and return what was chosen."""
+    known = items(here, kind)
+    key = _key(kind)
+    if st.session_state.get(key) not in known:
+        st.session_state[key] = FIRST[kind]
+    chosen: str = st.selectbox(
+        "Picture" if kind == "image" else "Clip",
+        list(known),
+        format_func=lambda key: known[key].name if known[key].is_sample else f"{known[key].name} (yours)",
+        key=key,
+        persist_state="session",
+        filter_mode=None,
+        label_visibility="collapsed",
+        width=240,
+    )
+    with st.popover("Your own", icon=":material/upload:"):
+        st.markdown(f"A photo, or a clip for the step on video. {describe_limits()}")
+        place = f"lesson upload {st.session_state.get('lesson upload round', 0)}"
+        st.file_uploader(
+            "Photo or video",
+            key=place,
+            label_visibility="collapsed",
+            max_upload_size=APP_LIMITS.max_file_bytes // 10**6,
+            on_change=_take,
+            args=(here, place),
+        )
+        if st.session_state.get("lesson refusal"):
+            st.warning(plain(st.session_state["lesson refusal"]))
+    return known[chosen]
+
+
+def _take(here: Here, place: str) -> None:
+    """Bring a new file to disk and choose it; the widget starts anew."""
+    file = st.session_state.get(place)
+    if file is None:
+        return
+    try:
+        item = from_upload(here.visit.uploads.add(file, file.name))
+    except TokenLearnerError as error:
+        st.session_state["lesson refusal"] = str(error)
+    else:
+        st.session_state["lesson refusal"] = ""
+        st.session_state[_key(item.kind)] = item.key
+        if item.kind == "video":
+            st.session_state["step"] = 7
+    st.session_state["lesson upload round"] = st.session_state.get("lesson upload round", 0) + 1
+
+
+def _key(kind: MediaKind) -> str:
+    return f"lesson {kind}"

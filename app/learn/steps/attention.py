@@ -1,0 +1,78 @@
+"""Step 2: why attention is quadratic."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from app.learn.at import Lesson, Step, ask, figures
+from app.learn.bars import Bar, bars, legend
+from app.learn.board import board
+from app.learn.code import Excerpt
+from app.learn.costs import Split, vit_b16
+from app.text import operations, percent, significant
+from tokenlearner import flops
+
+SIDES: Final = tuple(range(112, 897, 112))
+STANDARD: Final = 224
+
+
+def draw(at: Lesson) -> None:
+    """Draw the step."""
+    with at.right:
+        st.markdown(
+            "In every block each token looks at each token: $N$ tokens make $N \\times N$ **pairs**. Everything else "
+            "in a block works on one token at a time. Take ViT-B/16, with patches of 16 × 16 pixels:"
+        )
+        side = st.select_slider(
+            "Side of the image, pixels", SIDES, STANDARD, key="lesson side", persist_state="session"
+        )
+        one, two = vit_b16(side), vit_b16(2 * side)
+        amount, unit = operations(one.total, "MACs")
+        with figures():
+            st.metric("Patches", f"{one.patches:,}")
+            st.metric("Pairs", f"{one.pairs:,}", help="In each block; each of its heads computes them.")
+            st.metric(unit, amount, help=flops.CONVENTION)
+        st.html(bars([_bar(f"{side} px", one, two), _bar(f"{2 * side} px", two, two)]))
+        st.html(legend(("one token at a time", "pairs of tokens")))
+        grown = two.total / one.total
+        ask(
+            "attention",
+            "The image gets twice as wide and twice as high. How much more work are the pairs?",
+            ("2 times", "4 times", "16 times"),
+            2,
+            f"Four times the tokens, so {two.pairs // one.pairs} times the pairs; the rest grows 4 times. From {side} "
+            f"to {2 * side} pixels all of ViT-B/16 grows {significant(grown)} times, and the pairs go from "
+            f"{percent(one.attention / one.total)} to {percent(two.attention / two.total)} of the work. On small "
+            "images they are cheap. On large images and on clips they are what one pays for.",
+        )
+    with at.left:
+        cells = side // 16
+        board(
+            at.study.pictures[0],
+            (cells, cells),
+            mode="links",
+            key="board links",
+            label=f"The picture in {one.patches} patches, each compared with all others",
+        )
+
+
+def _bar(name: str, cost: Split, largest: Split) -> Bar:
+    return Bar(
+        name,
+        (cost.rest / largest.total, cost.attention / largest.total),
+        " ".join(operations(cost.total, "MACs", largest.total)),
+    )
+
+
+STEP: Final = Step(
+    title="Attention compares all pairs",
+    kind="image",
+    draw=draw,
+    formula=r"\text{MACs of a block} = \underbrace{N\,(4D^2 + 2DM)}_{\text{one token at a time}}"
+    r" + \underbrace{2N^2D}_{\text{pairs}}",
+    symbols="$N$: tokens. $D$: numbers in a token. $M$: hidden width of the MLP. A MAC is one multiply-add. Double "
+    "the side of an image, and $N$ is four times, $N^2$ sixteen times as large.",
+    code=(Excerpt(flops._block_macs, "dim = config.embed_dim", "return"),),
+)

@@ -1,0 +1,80 @@
+"""Step 3: what one spatial map does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from app.learn.at import Lesson, Step, ask
+from app.learn.board import board
+from app.learn.code import Excerpt
+from app.learn.study import half_of
+from tokenlearner.layers import TokenLearnerV11
+from tokenlearner.palette import token_name
+from tokenlearner.render import clip_scale
+
+TOKENS: Final = 8
+
+
+def draw(at: Lesson) -> None:
+    """Draw the step."""
+    study = at.study
+    config, loc, patches = study.model.card.config, study.analysis.loc, study.num_patches
+    assert loc is not None
+    maps = study.maps(loc)
+    with at.right:
+        st.markdown(
+            f"**TokenLearner** is a small module between two blocks, here after {loc} of {config.depth}. For each "
+            f"token that it makes, it computes a **map**: one weight for each of the {patches} patches. A small MLP "
+            "looks at each patch's vector and gives a number; a softmax over all patches turns the numbers into "
+            "shares that sum to 1."
+        )
+        st.markdown(
+            "No one drew these maps or marked objects for them. They were learned with the network, under two "
+            "demands: from the tokens it must be possible to rebuild the features, and the maps should not overlap."
+        )
+        token = st.segmented_control(
+            "Token",
+            range(min(TOKENS, config.num_tokens)),
+            format_func=lambda index: str(index + 1),
+            default=0,
+            required=True,
+            key="lesson token",
+            persist_state="session",
+        )
+        token_map = maps[0, token]
+        half = half_of(token_map)
+        few, some = patches // 8, patches // 3
+        revealed = ask(
+            f"map {study.item.key} {token}",
+            f"How many of the {patches} patches hold half of the weight of {token_name(token).lower()}?",
+            (f"at most {few}", f"{few + 1} to {some}", f"more than {some}"),
+            0 if len(half) <= few else 1 if len(half) <= some else 2,
+            f"The heaviest **{len(half)}**, now outlined. With equal weights it would take {-(-patches // 2)}.",
+        )
+    with at.left:
+        board(
+            study.pictures[0],
+            study.grid_hw,
+            mode="map",
+            key="board map",
+            label=f"The map of {token_name(token).lower()} over the picture",
+            token_map=token_map,
+            scale_max=clip_scale(maps),
+            marked=half if revealed else (),
+        )
+
+
+STEP: Final = Step(
+    title="One map weighs the patches",
+    kind="image",
+    draw=draw,
+    formula=r"A_i = \operatorname{softmax}\bigl(\alpha_i(X)\bigr) \qquad \sum_{n=1}^{N} A_{i,n} = 1",
+    symbols="$\\alpha_i$: LayerNorm and MLP, the same for every patch; output $i$ is for token $i$. $A_i$: the map. "
+    "This is TokenLearner v1.1; v1.0 has convolutions and a sigmoid instead, and its weights do not sum to 1.",
+    code=(
+        Excerpt(TokenLearnerV11.map_logits, "hidden = self.mlp.act", "return"),
+        Excerpt(TokenLearnerV11.forward, "token_maps = self.map_logits"),
+    ),
+)

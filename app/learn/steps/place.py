@@ -1,0 +1,155 @@
+"""Step 6: where to put the module."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from app.learn.at import Lesson, Step, ask
+from app.learn.bars import Bar, bars, legend
+from app.learn.code import Excerpt
+from app.models import measured_accuracies
+from app.text import operations, percent, place_name, significant
+from app.tradeoffs.own import Own, read_own
+from tokenlearner import flops
+from tokenlearner.cards import ModelCard
+from tokenlearner.config import ModelConfig
+
+COMPARISON: Final = Path(__file__).resolve().parents[3] / "assets" / "comparison.json"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A row of the comparison: one form of the same small network.
+
+    Attributes:
+        top1: Accuracy, 0..1.
+        macs: What one picture costs.
+    """
+
+    top1: float
+    macs: int
+
+
+def draw(at: Lesson) -> None:
+    """Draw the step."""
+    study = at.study
+    card = study.model.card
+    config = card.config
+    counts = measured_counts(card)
+    with at.right:
+        st.markdown(
+            "Blocks before the module see all patches, blocks behind it only the tokens. **Early is cheap**, but the "
+            "tokens are made from features that have hardly been worked on. **Late is dear**, and safe."
+        )
+        k = st.segmented_control(
+            "Tokens",
+            counts,
+            default=min(counts, key=lambda count: abs(count - 8)),
+            required=True,
+            key="lesson tokens of places",
+            persist_state="session",
+        )
+        middle = min(config.tokenlearner_locs, key=lambda loc: abs(loc - config.depth / 2))
+        share = share_left(config, middle, k)
+        ask(
+            f"place {study.model.key} {k}",
+            f"The module sits after {middle} of {config.depth} blocks. How much of the plain network's work is left?",
+            ("less than 40 %", "40 to 70 %", "more than 70 %"),
+            0 if share < 0.4 else 1 if share <= 0.7 else 2,
+            f"**{percent(share)}**: the blocks before it are as dear as ever, those behind it cost next to nothing.",
+        )
+    with at.left:
+        st.html(bars(place_bars(config, card, k)))
+        st.html(legend(("before the module", "module", "behind it")))
+        st.caption(_source(read_own(card)))
+        st.markdown(_honest())
+
+
+def place_bars(config: ModelConfig, card: ModelCard, num_tokens: int) -> list[Bar]:
+    """What each place costs, and how accurate the model is there, by its card."""
+    measured = {(row.loc, row.num_tokens): row.top1 for row in measured_accuracies(card)}
+    whole = flops.compute(config, loc=None).total_macs
+    rows = []
+    for loc in (*config.tokenlearner_locs, None):
+        cost = flops.compute(config, loc=loc, num_tokens=num_tokens if loc is not None else None)
+        before = cost.stages["patch embedding"] + cost.stages["blocks before"]
+        module = cost.stages["TokenLearner"]
+        behind = cost.total_macs - before - module
+        top1 = measured.get((loc, 0 if loc is None else num_tokens))
+        accuracy = "" if top1 is None else f"{significant(100 * top1, 3)} %"
+        amount = " ".join(operations(cost.total_macs, "MACs", whole))
+        rows.append(
+            Bar(
+                place_name(loc, config),
+                (before / whole, module / whole, behind / whole),
+                f"{amount} · {accuracy or 'not measured'}",
+                loc == config.default_loc,
+            )
+        )
+    return rows
+
+
+def share_left(config: ModelConfig, loc: int, num_tokens: int) -> float:
+    """Share of the plain network's multiply-adds that remains with the module at a place."""
+    plain = flops.compute(config, loc=None).total_macs
+    return flops.compute(config, loc=loc, num_tokens=num_tokens).total_macs / plain
+
+
+def measured_counts(card: ModelCard) -> list[int]:
+    """Numbers of tokens whose accuracy the card holds, ascending; all tokens if it holds none."""
+    counts = sorted({row.num_tokens for row in measured_accuracies(card) if row.loc is not None})
+    return counts or [card.config.num_tokens]
+
+
+@functools.cache
+def rivals() -> dict[str, Rival]:
+    """The comparison of eight forms of one network, by the name of the form."""
+    rows = json.loads(COMPARISON.read_text("utf-8"))["rows"]
+    return {
+        str(row["recipe"]).removeprefix("comparison:"): Rival(float(row["top1"]), int(row["total_macs"]))
+        for row in rows
+        if row["recipe"] != "comparison:elastic"
+    }
+
+
+def _honest() -> str:
+    found = rivals()
+    plain, average, learned = found["plain"], found["average-8"], found["v11-8"]
+    return (
+        f"**Is learning needed?** One smaller network, trained alike in several forms: plain ViT {_rate(plain)}, "
+        f"average pooling to 8 tokens in the middle {_rate(average)}, TokenLearner there {_rate(learned)} (one run "
+        "each, standard error 1 point). On our photographs learned pooling is not more accurate than averaging. What "
+        "it adds here is maps that follow the picture. The gains that the paper reports are on other data and at "
+        "another scale."
+    )
+
+
+def _rate(rival: Rival) -> str:
+    return f"{significant(100 * rival.top1, 3)} %"
+
+
+def _source(own: Own | None) -> str:
+    error = own.standard_error if own is not None else None
+    more = f", standard error {significant(100 * error)} points" if error else ""
+    return (
+        "Bars: multiply-adds of one picture at the model's own size, counted from its configuration. Percent: share of "
+        f"validation photographs named right, from the model's card{more}. The blocks' attention and MLP, the patch "
+        "embedding and the classifier are counted."
+    )
+
+
+STEP: Final = Step(
+    title="Where to put the module",
+    kind="image",
+    draw=draw,
+    formula=r"\text{cost} \approx \ell\,C(N) + (L-\ell)\,C(k)",
+    symbols="$\\ell$: blocks before the module. $L$: all blocks. $C(n)$: cost of a block on $n$ tokens, from step 2. "
+    "The patch embedding, the module and the classifier come on top.",
+    code=(Excerpt(flops.compute, '"blocks before":', '"blocks after":'),),
+)

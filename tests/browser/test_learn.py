@@ -1,0 +1,165 @@
+"""The lesson in Chromium: one walk through all steps by the arrow keys, and a map painted by hand."""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from app.learn.lesson import STEPS
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LIMIT_MS = 180_000  # a first page loads torch and runs the network, on whatever machine this is
+SETTLE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def page(app: str, browser: Browser) -> Iterator[Page]:
+    """One page for the tests of this module, which run in order."""
+    made = browser.new_page(viewport={"width": 1440, "height": 900})
+    made.set_default_timeout(SETTLE_MS)
+    made.problems = []  # type: ignore[attr-defined]
+    made.hosts = set()  # type: ignore[attr-defined]
+    made.on("pageerror", lambda error: made.problems.append(str(error)))  # type: ignore[attr-defined]
+    made.on("request", lambda request: made.hosts.add(urlsplit(request.url).hostname))  # type: ignore[attr-defined]
+    made.goto(f"{app}/learn")
+    canvas(made).wait_for(timeout=LIMIT_MS)
+    yield made
+    made.close()
+
+
+def canvas(page: Page) -> Locator:
+    return page.locator("canvas.picture[data-drawn]")
+
+
+def title(page: Page) -> Locator:
+    return page.get_by_role("heading", level=2)
+
+
+def settled(page: Page) -> None:
+    """Wait until the app has answered the last wish."""
+    expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
+
+
+def answer(page: Page) -> Locator:
+    return page.locator(".st-key-lesson-answer .lesson-bars")
+
+
+def point(page: Page, row: int, column: int) -> tuple[float, float]:
+    """Where the middle of a patch lies."""
+    box = canvas(page).bounding_box()
+    assert box is not None
+    return box["x"] + (column + 0.5) / 14 * box["width"], box["y"] + (row + 0.5) / 14 * box["height"]
+
+
+def test_the_arrow_keys_walk_through_all_steps_and_back(page: Page):
+    for number, step in enumerate(STEPS, start=1):
+        expect(title(page)).to_contain_text(step.title, timeout=LIMIT_MS)
+        expect(page.locator(".st-key-lesson-formula .katex-display")).to_be_visible()
+        if number > 1:
+            expect(page).to_have_url(lambda url, step=number: f"step={step}" in url)
+        settled(page)
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".lesson-tiles img")).to_have_count(8, timeout=LIMIT_MS)
+    page.keyboard.press("PageUp")
+    expect(title(page)).to_contain_text(STEPS[-2].title)
+    settled(page)
+    page.keyboard.press("Home")
+    expect(title(page)).to_contain_text(STEPS[0].title)
+
+
+def test_pointing_at_a_patch_names_it(page: Page):
+    settled(page)
+    page.mouse.move(*point(page, 1, 2))
+    expect(page.locator(".readout")).to_have_text("Patch 17 of 196: row 2, column 3.")
+
+
+def test_a_click_on_a_slider_leaves_the_arrows_to_the_lesson(page: Page):
+    page.keyboard.press("ArrowRight")
+    expect(title(page)).to_contain_text(STEPS[1].title)
+    settled(page)
+    slider = page.get_by_role("slider").first
+    slider.click()
+    settled(page)
+    page.keyboard.press("ArrowRight")
+    expect(title(page)).to_contain_text(STEPS[2].title)
+    settled(page)
+    page.keyboard.press("ArrowLeft")
+    expect(title(page)).to_contain_text(STEPS[1].title)
+    settled(page)
+    slider.focus()
+    before = page.get_by_role("slider").first.get_attribute("aria-valuenow")
+    page.keyboard.press("ArrowRight")
+    expect(slider).not_to_have_attribute("aria-valuenow", str(before))
+    expect(title(page)).to_contain_text(STEPS[1].title)
+
+
+def test_a_painted_map_changes_the_token_and_the_answer(page: Page, app: str):
+    page.goto(f"{app}/learn?step=4")
+    expect(title(page)).to_contain_text(STEPS[3].title, timeout=LIMIT_MS)
+    page.get_by_role("radio", name="0", exact=True).click()
+    expect(page.locator(".st-key-lesson-answer")).to_contain_text("By the learned map of token 1")
+    canvas(page).wait_for()
+    settled(page)
+    learned = answer(page).inner_text()
+    token = strip(page)
+    page.mouse.move(*point(page, 0, 0))
+    page.mouse.down()
+    page.mouse.move(*point(page, 2, 5), steps=8)
+    page.mouse.up()
+    assert strip(page) != token
+    expect(answer(page)).not_to_have_text(learned, use_inner_text=True)
+    expect(page.locator(".readout")).to_contain_text("This patch: ")
+    painted = answer(page).inner_text()
+    page.get_by_role("button", name="Even").click()
+    expect(answer(page)).not_to_have_text(painted, use_inner_text=True)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".st-key-lesson-answer")).to_contain_text("An empty map pools nothing")
+
+
+def test_a_map_can_be_painted_by_keys(page: Page):
+    canvas(page).focus()
+    for key in ("ArrowLeft", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    expect(answer(page)).to_be_visible()
+    expect(page.locator(".readout")).to_contain_text("This patch: ")
+    expect(title(page)).to_contain_text(STEPS[3].title)
+    canvas(page).evaluate("canvas => canvas.blur()")
+
+
+def test_presenting_takes_the_chrome_away_and_escape_brings_it_back(page: Page):
+    settled(page)
+    page.keyboard.press("p")
+    header = page.locator('[data-testid="stHeader"]')
+    expect(header).to_be_hidden()
+    expect(page).to_have_url(lambda url: "present=true" in url)
+    assert page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)") >= 20
+    settled(page)
+    page.keyboard.press("Escape")
+    expect(header).to_be_visible()
+
+
+def test_nothing_is_wider_than_a_telephone(page: Page, app: str):
+    page.set_viewport_size({"width": 390, "height": 844})
+    for number in range(1, len(STEPS) + 1):
+        page.goto(f"{app}/learn?step={number}")
+        expect(title(page)).to_contain_text(STEPS[number - 1].title, timeout=LIMIT_MS)
+        expect(page.locator(".stCode").last).to_be_visible()
+        assert page.locator(".stMain").evaluate("main => main.scrollWidth - main.clientWidth") <= 0
+
+
+def test_the_lesson_needs_no_network_and_made_no_errors(page: Page):
+    assert page.problems == []  # type: ignore[attr-defined]
+    assert page.hosts <= {"127.0.0.1", None}  # type: ignore[attr-defined]
+
+
+def strip(page: Page) -> str:
+    """The token's picture."""
+    found: str = page.locator("canvas.strip").evaluate("canvas => canvas.toDataURL()")
+    return found

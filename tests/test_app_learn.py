@@ -1,0 +1,152 @@
+"""The Learn page, driven without a browser: each step is there, and its numbers are the library's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app.learn.costs import vit_b16
+from app.learn.lesson import STEPS
+from app.text import operations, percent
+from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.engine_cases import TINY, VIDEO
+from tokenlearner import cards, flops
+
+SHARE = flops.compute(TINY, loc=1, num_tokens=6).total_macs / flops.compute(TINY, loc=None).total_macs
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save_tiny_model(folder)
+    save_tiny_model(folder, "clips", config=VIDEO)
+    return folder
+
+
+@pytest.fixture
+def page(models: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page with tiny models, not run yet."""
+    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
+    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
+    monkeypatch.syspath_prepend(str(repository))
+    st.cache_data.clear()
+    yield AppTest.from_file(repository / "app" / "views" / "learn.py", default_timeout=LIMIT_S)
+    st.cache_data.clear()
+
+
+def run(at: AppTest, step: int | None = None) -> AppTest:
+    if step is not None:
+        at.session_state["step"] = step
+    at.run()
+    assert not at.exception, at.exception[0].value
+    assert not at.error, at.error[0].value
+    return at
+
+
+def control(at: AppTest, label: str):
+    widgets = (*at.slider, *at.select_slider, *at.toggle, *at.selectbox, *at.segmented_control)
+    return next(widget for widget in widgets if widget.label == label)
+
+
+def choose(at: AppTest, label: str, value: object) -> AppTest:
+    control(at, label).set_value(value)
+    return run(at)
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def words(at: AppTest) -> str:
+    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.header))
+
+
+@pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
+def test_each_step_has_its_title_a_question_the_formula_and_the_code(page: AppTest, number: int) -> None:
+    at = run(page, number)
+    step = STEPS[number - 1]
+    assert at.header[0].value == f"{number}\u2002{step.title}"
+    assert [shown.value for shown in at.latex] == [f"$$\n{step.formula}\n$$"]
+    assert [block.value for block in at.code] == [excerpt.read().text for excerpt in step.code]
+    assert "**Predict.**" in words(at)
+    question = control(at, "Your prediction")
+    said = words(at)
+    at = choose(at, "Your prediction", question.options[-1])
+    told = set(words(at).split("\n")) - set(said.split("\n"))
+    assert any(line.startswith(("**Right.**", "**It is: ")) for line in told)
+
+
+def test_the_buttons_walk_through_the_lesson(page: AppTest) -> None:
+    at = run(page)
+    assert at.header[0].value.startswith("1")
+    assert next(button for button in at.button if button.label == "Previous").disabled
+    for number in range(2, len(STEPS) + 1):
+        next(button for button in at.button if button.label == "Next").click()
+        at = run(at)
+        assert at.header[0].value.startswith(str(number))
+    assert next(button for button in at.button if button.label == "Next").disabled
+
+
+def test_a_step_can_be_linked_to(page: AppTest) -> None:
+    page.query_params["step"] = "3"
+    assert run(page).header[0].value.startswith("3")
+
+
+def test_patches_are_counted(page: AppTest) -> None:
+    at = run(page, 1)
+    assert "32 × 32 pixels in patches of 8 × 8: 4 × 4 = **16 patches**" in words(at)
+    assert metrics(at) == {"Patches": "16", "Numbers in a patch": "192"}
+    at = choose(at, "Patch side, pixels", 4)
+    assert metrics(at) == {"Patches": "64", "Numbers in a patch": "48"}
+    assert "Drawn only" in words(at)
+
+
+def test_pairs_are_those_of_the_library(page: AppTest) -> None:
+    at = choose(run(page, 2), "Side of the image, pixels", 448)
+    found = vit_b16(448)
+    amount, unit = operations(found.total, "MACs")
+    assert metrics(at) == {"Patches": "784", "Pairs": "614,656", unit: amount}
+    at = choose(at, "Your prediction", "16 times")
+    assert f"from {percent(found.attention / found.total)} to" in words(at)
+
+
+def test_the_answer_by_a_hand_made_map_is_the_networks(page: AppTest) -> None:
+    at = run(page, 4)
+    assert "By the learned map of token 1: **" in words(at)
+    before = words(at)
+    at = choose(at, "Blocks before the module, of 5", 3)
+    assert words(at) != before
+
+
+def test_tokens_and_places_cost_what_the_library_counts(page: AppTest) -> None:
+    at = choose(run(page, 5), "Tokens", 6)
+    assert metrics(at)["Pairs behind it"] == "36"
+    assert metrics(at)["Of the plain ViT"] == percent(SHARE)
+    at = choose(at, "Your prediction", "2 to 10 points")
+    assert "**Right.** With 6 tokens **58.7 %**" in words(at)
+    at = run(at, 6)
+    assert "On our photographs learned pooling is not more accurate than averaging." in words(at)
+
+
+def test_a_clip_has_tokens_for_each_time_step(page: AppTest) -> None:
+    at = choose(run(page, 7), "Tokens per time step", 2)
+    assert "4 frames, 2 at a time: 2 time steps of 16 patches" in words(at)
+    assert metrics(at)["Tokens behind it"] == "4"
+    assert control(at, "Your prediction").options == ["8 times", "64 times", "512 times"]
+
+
+def test_without_a_model_the_lesson_says_so(page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "BUNDLED_DIR", tmp_path)
+    st.cache_data.clear()
+    page.run()
+    assert not page.exception
+    assert "needs a trained image model" in page.error[0].value.replace("\\", "")
+
+
+def test_presenting_leaves_the_lesson_alone(page: AppTest) -> None:
+    page.session_state["present"] = True
+    at = run(page, 2)
+    assert at.header[0].value.startswith("2")
+    assert control(at, "Present").value is True
