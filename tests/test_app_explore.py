@@ -115,7 +115,7 @@ def test_the_first_screen_shows_a_sample_with_the_numbers_of_the_library(page):
     assert compared["Time"].startswith("plain ViT ")
     assert (shown["Top-1 accuracy"], compared["Top-1 accuracy"]) == ("59 %", "plain ViT 62 %")
     assert "**Cat** · 451 × 300" in captions(at)
-    assert f"{millions(here.params)} parameters." in captions(at)
+    assert f"{millions(here.params)} parameters; about " in captions(at)
     patches = CAT.grid_hw[0] * CAT.grid_hw[1]
     assert f"**6 tokens** stand for the {patches} patches of the picture; each colour" in lead(at)
     assert not at.error
@@ -156,6 +156,73 @@ def test_flops_are_twice_the_macs(page):
     at = settled(at)
     here = flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6)
     assert metrics(at)["MFLOPs per frame"] == mega(2 * here.total_macs)
+
+
+def test_a_budget_goes_to_the_best_measured_setting_within_it(page):
+    at = settled(page)
+    full = flops.baseline(TINY, image_hw=CAT.input_hw).total_macs
+    share = -int(-100 * flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6).total_macs // full)
+    budget = slider(at, "Budget, in % of the plain ViT's compute")
+    assert (budget.value, budget.max) == (100, 100)
+    assert budget.min == -int(-100 * flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=2).total_macs // full)
+    slider(at, "Tokens").set_value(3)
+    at = settled(at)
+    slider(at, "Budget, in % of the plain ViT's compute").set_value(share)
+    at = settled(at)
+    assert (slider(at, "Tokens").value, slider(at, "Place of TokenLearner").value) == (6, 1)
+    assert "6 tokens after 1 of 5 blocks, 59 % top" in captions(at).replace("\\", "")
+    assert metrics(at)["Top-1 accuracy"] == "59 %"
+    slider(at, "Budget, in % of the plain ViT's compute").set_value(100)
+    at = settled(at)
+    assert slider(at, "Place of TokenLearner").value == TINY.depth
+    assert not at.warning
+
+
+def view_below(at: AppTest, name: str) -> AppTest:
+    """Open one of the views below the player."""
+    at.segmented_control(key="below a still").set_value(name)
+    return settled(at)
+
+
+def answered(at: AppTest) -> AppTest:
+    """Run the page until no question is under way any more."""
+    for _ in range(50):
+        jobs = [job for _, _, job in visit_of(at).questions.values()]
+        if not jobs:
+            return at
+        for job in jobs:
+            assert job.wait(LIMIT_S)
+        at = settled(at)
+    pytest.fail("the question did not settle")
+
+
+def test_what_each_token_is_worth_is_found_on_demand_and_shown_on_the_desk(page):
+    at = view_below(settled(page), "Cause")
+    assert "Runs all 64 sets of tokens on 1 frame" in captions(at).replace("\\", "")
+    button(at, "What is each token worth?").click()
+    at = answered(settled(at))
+    assert "the sum is exact to 0.0001" in lead(at).replace("\\", "")
+    ((_, question),) = [key for key in cache.server()._answers._entries if key[1].kind == "worth"]
+    assert (question.loc, question.num_tokens, question.baseline) == (1, 6, "dropped")
+    at = view_below(at, "Overlap")
+    button(at, "Find out").click()
+    at = answered(settled(at))
+    assert "tokens" in lead(at).split("How many tokens does this photo need?")[1]
+
+
+def test_one_switch_doubts_the_maps(page):
+    at = view_below(settled(page), "Doubt")
+    next(toggle for toggle in at.toggle if toggle.label == "Doubt these maps").set_value(True)
+    at = answered(settled(at))
+    assert "with even maps" in lead(at).lower()
+    assert "**Deleting patches**" in lead(at)
+
+
+def test_the_plain_network_has_nothing_to_doubt(page):
+    at = settled(page)
+    slider(at, "Place of TokenLearner").set_value(TINY.depth)
+    at = settled(at)
+    assert "The plain ViT makes no tokens" in captions(at)
 
 
 def test_leaving_a_token_out_says_what_is_lost(page):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from app.costs import Pace, estimate, frames_in_range
+from app.explore.budget import best_within, priced
 from app.models import (
     accuracies_near,
     accuracy_in_words,
@@ -139,3 +140,22 @@ def test_models_say_what_they_are_for(model):
         "Video model: 4 frames at once, so it can see motion; 4 answers to “object” and 3 answers to “motion”."
     )
     assert ordered([video, model]) == (model, video)
+
+
+def test_within_a_budget_the_most_accurate_setting_wins(model):
+    settings = priced(model.card, (32, 32))
+    assert [one.macs for one in settings] == sorted(one.macs for one in settings)
+    by_choice = {(one.loc, one.num_tokens): one for one in settings}
+    assert set(by_choice) == {(1, 2), (1, 6), (3, 6), (None, 0)}
+    assert by_choice[3, 6].macs == flops.compute(TINY, loc=3, num_tokens=6).total_macs
+    assert best_within(settings, by_choice[3, 6].macs) == by_choice[3, 6]
+    assert best_within(settings, by_choice[3, 6].macs - 1) == by_choice[1, 6]
+    assert best_within(settings, by_choice[1, 2].macs - 1) is None
+    worse = dataclasses.replace(by_choice[3, 6], top1=0.5)
+    assert best_within((by_choice[1, 6], worse), 1e18) == by_choice[1, 6]
+
+
+def test_a_setting_that_the_model_does_not_hold_is_not_offered(model):
+    metrics = {"choices": [*METRICS["validation"]["choices"], {"loc": 2, "num_tokens": 6, "top1": 0.99}]}
+    card = dataclasses.replace(model.card, metrics=metrics)
+    assert 2 not in {one.loc for one in priced(card, (32, 32))}

@@ -6,8 +6,8 @@ from typing import Final
 
 import streamlit as st
 
-from app.charts import CountUnit
 from app.explore import cause, doubting, overlap, questioning
+from app.explore.compute import counted_in
 from app.explore.page import Here
 from app.results import Shown
 from app.timeline import timeline
@@ -38,7 +38,7 @@ def draw(at: Here, shown: Shown, found: Analysis, whole: Analysis, player: str) 
         whole: The same with all its tokens.
         player: Key of the player.
     """
-    questioning.drop_others(at, shown)
+    questioning.tidy(at, shown)
     if found.token_maps is None:
         st.caption("The plain ViT makes no tokens: there is nothing to follow over time, to leave out or to doubt.")
         return
@@ -53,11 +53,10 @@ def draw(at: Here, shown: Shown, found: Analysis, whole: Analysis, player: str) 
         label_visibility="collapsed",
         persist_state="session",
     )
-    unit: CountUnit = st.session_state.get("counted in") or "MACs"
     if choice == TIME:
         timeline(found, track(found), player=player, key="timeline")
     elif choice == OVERLAP:
-        overlap.draw(at, shown, found, track(found), unit)
+        overlap.draw(at, shown, found, track(found), counted_in())
     elif choice == CAUSE:
         cause.draw(at, shown, whole)
     elif choice == DOUBT:

@@ -50,9 +50,13 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
         sentence = questioning.refusal(at, shown, question)
         if sentence is not None:
             questioning.say_refusal(sentence)
-        if st.button("What is each token worth?", icon=":material/play_arrow:", key="ask worth"):
-            questioning.ask(at, shown, question)
-            st.rerun(scope="fragment")
+        st.button(
+            "What is each token worth?",
+            icon=":material/play_arrow:",
+            key="ask worth",
+            on_click=questioning.ask,
+            args=(at, shown, question),
+        )
 
 
 def known_worth(at: Here, shown: Shown, found: Analysis) -> tuple[list[float], str] | None:

@@ -11,9 +11,10 @@ from app.explore.page import Here, wait_for
 from app.models import accuracies_near
 from app.results import Shown
 from app.server import PLAIN, View, compute_devices
-from app.text import millions, milliseconds, operations, percent, plain
+from app.text import millions, milliseconds, operations, percent, plain, size
 from tokenlearner.cards import ModelCard
 from tokenlearner.engine import Analysis, Latency
+from tokenlearner.engine.batching import full_load
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _UNIT: Final = "counted in"
 _TIME: Final = "Time"
+_FLOAT_BYTES: Final = 4
 _TIME_HELP: Final = (
     "Median time of one pass from pixels to probabilities, measured on this server, one input at a time, in turns with "
     "the plain ViT; the calmest turn counts. Decoding is not in it."
@@ -47,11 +49,17 @@ def heading() -> None:
         )
 
 
+def counted_in() -> CountUnit:
+    """What the switch says."""
+    chosen: CountUnit = st.session_state.get(_UNIT) or "MACs"
+    return chosen
+
+
 def figures(shown: Shown, found: Analysis) -> DeltaGenerator:
     """Cost, time and accuracy, and the counts by stage; returns where the time goes once it is known."""
     per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
     here, baseline = found.compute, found.baseline
-    unit: CountUnit = st.session_state.get(_UNIT) or "MACs"
+    unit = counted_in()
     factor = 2 if unit == "FLOPs" else 1
     value, counted = operations(factor * here.total_macs, unit, factor * baseline.total_macs)
     with st.container(horizontal=True, key="figures"):
@@ -137,11 +145,18 @@ def speed(at: Here, shown: Shown, found: Analysis, place: DeltaGenerator) -> Non
 def footnote(shown: Shown, found: Analysis) -> None:
     """What the figures hold for."""
     device = compute_devices()[shown.request.device].label
+    peak = peak_bytes(shown.model.card, found)
     st.caption(
-        f"{millions(found.compute.params)} parameters. Time measured here, one input at a time, on {plain(device)}; "
-        "accuracy from the model's card.",
-        help="Parameters of the whole model, with the modules at every place that it can be run with.",
+        f"{millions(found.compute.params)} parameters; about {size(peak)} of memory at the peak of one pass. Time "
+        f"measured here, one input at a time, on {plain(device)}; accuracy from the model's card.",
+        help="Parameters of the whole model, with the modules at every place that it can be run with. Peak memory is "
+        "estimated from the sizes of the weights and of the widest layer, for one input; it is not measured.",
     )
+
+
+def peak_bytes(card: ModelCard, found: Analysis) -> int:
+    """Memory that a pass of one input takes at its peak, as the engine foresees it: weights and the widest layer."""
+    return _FLOAT_BYTES * found.compute.params + full_load(card.config, found.geometry.input_hw).item_bytes
 
 
 def _spread(here: Latency) -> str:

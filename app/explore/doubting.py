@@ -40,9 +40,13 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
         _show(known, index, name)
     elif refused is not None:
         questioning.say_refusal(refused)
-        if st.button("Try again", key="doubt again", icon=":material/refresh:"):
-            questioning.ask(at, shown, question, name)
-            st.rerun(scope="fragment")
+        st.button(
+            "Try again",
+            key="doubt again",
+            icon=":material/refresh:",
+            on_click=questioning.ask,
+            args=(at, shown, question, name),
+        )
     else:
         if not questioning.is_asked(at, shown, question):
             questioning.ask(at, shown, question, name)
@@ -51,7 +55,7 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
 
 
 def _show(known: Doubt, index: int, name: str) -> None:
-    st.markdown(f"**{plain(known.sentence)}**")
+    st.markdown(plain(known.sentence))
     rivals = [(one.title, beside(one), one.logits, one.token_maps) for one in known.comparisons]
     st.html(doubt_cards(known.whole, rivals, index))
     rows = len(known.deletion.rows)

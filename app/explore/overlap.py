@@ -75,6 +75,10 @@ def _needed(at: Here, shown: Shown, found: Analysis, unit: CountUnit) -> None:
         sentence = questioning.refusal(at, shown, question)
         if sentence is not None:
             questioning.say_refusal(sentence)
-        if st.button("Find out", icon=":material/play_arrow:", key="ask needed"):
-            questioning.ask(at, shown, question)
-            st.rerun(scope="fragment")
+        st.button(
+            "Find out",
+            icon=":material/play_arrow:",
+            key="ask needed",
+            on_click=questioning.ask,
+            args=(at, shown, question),
+        )

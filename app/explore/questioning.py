@@ -34,12 +34,21 @@ def ask(at: Here, shown: Shown, question: Question, class_name: str = "") -> Non
         at.visit.questions[question.kind] = (shown.request, question, job)
 
 
-def drop_others(at: Here, shown: Shown) -> None:
-    """Stop what was asked about something that is no longer on the screen."""
+def tidy(at: Here, shown: Shown) -> None:
+    """Settle what is over, and stop what was asked about something that is no longer on the screen."""
     for kind, (request, _, job) in list(at.visit.questions.items()):
         if request != shown.request:
             job.cancel()
             del at.visit.questions[kind]
+        elif job.state.is_final:
+            _settle(at, kind)
+
+
+def _settle(at: Here, kind: str) -> None:
+    """Note why a question that is over has no answer, if it has none."""
+    request, question, job = at.visit.questions.pop(kind)
+    if job.state is not JobState.DONE:
+        at.visit.unanswered[request, question] = _reason(job)
 
 
 def is_asked(at: Here, shown: Shown, question: Question) -> bool:
@@ -61,9 +70,7 @@ def progress(at: Here, kind: Kind) -> None:
         st.rerun()
     request, question, job = held
     if job.state.is_final:
-        if job.state is not JobState.DONE:
-            at.visit.unanswered[request, question] = _reason(job)
-        del at.visit.questions[kind]
+        _settle(at, kind)
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key=f"asking {kind}"):
         st.progress(*_how_far(job.state, job.place, job.progress))

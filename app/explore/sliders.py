@@ -29,12 +29,14 @@ def draw(model: ModelChoice) -> tuple[int | None, int]:
     """Draw the sliders and return place and number of tokens."""
     config = model.card.config
     loc, _ = chosen(model)
+    # Defaults go in by the state, as `go_to` does: Streamlit warns of a slider that has a default and is set as well.
+    st.session_state.setdefault(_tokens_key(model), min(USUAL_TOKENS, config.num_tokens))
+    st.session_state.setdefault(_place_key(model), _usual_place(config))
     if config.num_tokens > 1:
         st.slider(
             "Tokens",
             1,
             config.num_tokens,
-            min(USUAL_TOKENS, config.num_tokens),
             key=_tokens_key(model),
             disabled=loc is None,
             persist_state="session",
@@ -44,7 +46,6 @@ def draw(model: ModelChoice) -> tuple[int | None, int]:
         st.select_slider(
             "Place of TokenLearner",
             places(config),
-            _usual_place(config),
             format_func=lambda place: place_name(None if place == config.depth else place, config),
             key=_place_key(model),
             persist_state="session",

@@ -11,7 +11,7 @@ from typing import Final
 import streamlit as st
 
 from app.desk import left_out
-from app.explore import below, cause, compute, details, predictions, sliders, tokens
+from app.explore import below, budget, cause, compute, details, predictions, sliders, tokens
 from app.explore.page import Here, wait_for
 from app.player import token_player
 from app.results import Shown
@@ -36,6 +36,7 @@ def draw(at: Here, shown: Shown) -> None:
     with costs:
         compute.heading()
         loc, num_tokens = sliders.draw(shown.model)
+        budget.draw(at, shown, compute.counted_in())
     muted = left_out(num_tokens)
     with notes:
         found = _found(at, shown, (loc, num_tokens, muted))
