@@ -11,6 +11,7 @@ PAGES = (
     ("tradeoffs", "Trade-offs", ":material/balance:"),
     ("compare", "Compare", ":material/compare:"),
     ("learn", "Learn", ":material/school:"),
+    ("models", "Models", ":material/deployed_code:"),
 )
 
 st.set_page_config(page_title="TokenLearner Explorer", page_icon=APP / "icon.svg", layout="wide")

@@ -75,8 +75,7 @@ class TimmTokenLearner(TokenLearnerViT):
         config = self.config
         assert config.backbone is not None
         self.backbone = create_vit(config.backbone, config.img_size, config.num_classes, drop_path=drop_path)
-        found = describe(self.backbone, config.backbone)
-        _require_same(found, config)
+        _require_same(self.backbone, config)
 
     def _build_head(self) -> None:
         """The head is timm's."""
@@ -171,17 +170,11 @@ def timm_config(
         vit = create_vit(asked, img_size)
     found = describe(vit, asked)
     cfg = _pretrained_cfg(vit)
-    block: Any = vit.blocks[0]
     places = tuple(sorted(set(locs)))
     backbone_size = vit.patch_embed.img_size
     config = ModelConfig(
         img_size=(int(backbone_size[0]), int(backbone_size[1])),
-        patch_size=(int(vit.patch_embed.patch_size[0]), int(vit.patch_embed.patch_size[1])),
-        embed_dim=vit.embed_dim,
-        depth=len(vit.blocks),
-        num_heads=block.attn.num_heads,
-        mlp_dim=block.mlp.fc1.out_features,
-        num_classes=vit.num_classes,
+        **_sizes(vit, vit.blocks[0]),
         token_learner=(token_learner or TokenLearnerConfig(num_tokens=16)) if places else None,
         tokenlearner_locs=places,
         default_loc=(places[len(places) // 2] if default_loc is None else default_loc) if places else None,
@@ -352,18 +345,46 @@ def _pretrained_cfg(vit: VisionTransformer) -> dict[str, Any]:
     return dict(found or {})
 
 
-def _require_same(found: BackboneConfig, config: ModelConfig) -> None:
-    if found != config.backbone:
-        assert config.backbone is not None
-        different = ", ".join(
-            field.name
-            for field in dataclasses.fields(found)
-            if getattr(found, field.name) != getattr(config.backbone, field.name)
-        )
+def check_backbone(config: ModelConfig) -> None:
+    """See that timm builds the network that a configuration describes, without making a weight.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    assert config.backbone is not None
+    with torch.device("meta"):
+        vit = create_vit(config.backbone, config.img_size, config.num_classes)
+    _require_same(vit, config)
+
+
+def _require_same(vit: VisionTransformer, config: ModelConfig) -> None:
+    assert config.backbone is not None
+    found, block = describe(vit, config.backbone), vit.blocks[0]
+    different = [
+        field.name
+        for field in dataclasses.fields(found)
+        if getattr(found, field.name) != getattr(config.backbone, field.name)
+    ]
+    sizes: dict[str, Any] = _sizes(vit, block)
+    different += [name for name, value in sizes.items() if getattr(config, name) != value]
+    if different:
         raise ConfigError(
-            f'timm {timm.__version__} builds another "{found.name}" than the configuration describes ({different}). '
-            "It was written with another version of timm, or changed by hand."
+            f'timm {timm.__version__} builds another "{found.name}" than the configuration describes '
+            f"({', '.join(different)}). It was written with another version of timm, or changed by hand."
         )
+
+
+def _sizes(vit: VisionTransformer, block: Any) -> dict[str, Any]:
+    """What `ModelConfig` holds for any network."""
+    height, width = vit.patch_embed.patch_size
+    return {
+        "patch_size": (int(height), int(width)),
+        "embed_dim": vit.embed_dim,
+        "depth": len(vit.blocks),
+        "num_heads": block.attn.num_heads,
+        "mlp_dim": block.mlp.fc1.out_features,
+        "num_classes": vit.num_classes,
+    }
 
 
 def _prefix_parameters(vit: VisionTransformer) -> list[Tensor]:

@@ -41,7 +41,8 @@ def around_timm(
     assert isinstance(model, TimmTokenLearner)
     assert backbone is not None
     source = load_pretrained_(model, weights) if pretrained else ""
-    name = (network.weights if pretrained and weights is None else "") or backbone.name
+    base = backbone.name.split(".", maxsplit=1)[0]  # behind the dot stands which weights
+    name = (network.weights or base) if pretrained and weights is None else base
     whose = "timm's pretrained weights" if pretrained else "random weights"
     places = ", ".join(map(str, config.tokenlearner_locs))
     card = ModelCard(

@@ -1,0 +1,94 @@
+"""The Models page in Chromium: one walk through a card, and a network of timm from its name to Explore."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LIMIT_MS = 180_000  # a first page loads torch, on whatever machine this is
+SETTLE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def page(app: str, browser: Browser) -> Iterator[Page]:
+    """One page for the tests of this module, which run in order."""
+    made = open_page(browser, app)
+    yield made
+    made.close()
+
+
+def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900, theme: str = "light") -> Page:
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
+    page.set_default_timeout(SETTLE_MS)
+    page.problems = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
+    page.goto(f"{address}/models")
+    page.locator(".st-key-models-card h3").wait_for(timeout=LIMIT_MS)
+    return page
+
+
+def part(page: Page, name: str) -> None:
+    page.locator(".st-key-models-card").get_by_role("radio", name=name, exact=True).click()
+
+
+def test_the_first_card_is_open(page):
+    expect(page.get_by_role("heading", name="What is not claimed")).to_be_visible()
+    expect(page.locator(".stMetric", has_text="Parameters")).to_be_visible()
+
+
+def test_every_part_of_the_card_is_drawn(page):
+    part(page, "Measured")
+    expect(page.locator("table.heat td").first).to_be_visible()
+    part(page, "Training")
+    expect(page.locator(".js-plotly-plot:has(.main-svg)")).to_be_visible()
+    part(page, "Provenance")
+    expect(page.get_by_text(re.compile("^[0-9a-f]{64}$"))).to_be_visible()
+    part(page, "Maps")
+    expect(page.locator("table.looking, .stAlert, .stImage").first).to_be_visible()
+
+
+def test_a_pickled_file_is_refused_in_a_sentence(page):
+    page.locator(".st-key-bring-file").get_by_text("From a file").click()
+    page.locator(".st-key-bring-file input[type=file]").set_input_files(
+        {"name": "weights.pt", "mimeType": "application/octet-stream", "buffer": b"PK\x03\x04 no"}
+    )
+    expect(page.get_by_text("weights.pt is a zip archive")).to_be_visible()
+
+
+def test_a_network_of_timm_is_built_marked_and_shown_in_explore(page):
+    page.locator(".st-key-bring-timm").get_by_text("Around a network of timm").click()
+    expect(page.get_by_text("blocks of width 192")).to_be_visible()
+    page.locator(".st-key-bring-timm").get_by_text("random", exact=True).click()
+    page.get_by_role("button", name="Build").click()
+    title = page.locator(".st-key-models-card h3")
+    expect(title).to_have_text("vit_tiny_patch16_224 of timm, TokenLearner not trained", timeout=LIMIT_MS)
+    expect(page.get_by_text("Not trained: TokenLearner's weights are random.")).to_be_visible()
+    page.get_by_role("button", name="Use in Explore").click()
+    page.locator(".player canvas").first.wait_for(timeout=LIMIT_MS)
+    expect(page.get_by_role("button", name=re.compile("vit_tiny_patch16_224-untrained"))).to_be_visible()
+    expect(page.locator(".player").get_by_text(re.compile("untrained", re.IGNORECASE)).first).to_be_visible(
+        timeout=LIMIT_MS
+    )
+
+
+def test_nothing_failed(page):
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_fits_a_phone(app, browser, theme):
+    page = open_page(browser, app, 390, 844, theme)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    part(page, "Measured")
+    expect(page.locator("table.heat td").first).to_be_visible()
+    wide = page.locator(".heat-scroll").evaluate("box => box.getBoundingClientRect().right")
+    assert wide <= 390
+    page.close()

@@ -1,0 +1,403 @@
+"""The Models page, driven without a browser: its numbers are those of the card and of the command line."""
+
+import dataclasses
+import gc
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import pytest
+import safetensors.torch
+import streamlit as st
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from app.brought import BROUGHT, MAX_KEPT, BroughtModels
+from app.explore import model_choice
+from app.jobs import Worker
+from app.models import ModelChoice, from_listed
+from app.models_page import bring, facts, heat
+from app.models_page import main as models_page
+from app.text import millions
+from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.engine_cases import TINY, VIDEO, tiny_model
+from tests.timm_cases import tiny_timm
+from tokenlearner import cards, flops
+from tokenlearner.cards import ListedModel, read_card
+from tokenlearner.cli import main
+from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.timm_backbone import timm_config
+from tokenlearner.weights import save_checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
+EVALUATION = {
+    "evaluation": {
+        "conditions": {"photographs": 200, "part": "validation part"},
+        "choices": [
+            {"loc": None, "num_tokens": 0, "top1": 0.62},
+            {"loc": 1, "num_tokens": 2, "top1": 0.551, "entropy": 0.71, "overlap": 0.2},
+            {"loc": 1, "num_tokens": 6, "top1": 0.587, "entropy": 0.75, "overlap": 0.3},
+            {"loc": 3, "num_tokens": 6, "top1": 0.604, "entropy": 0.8, "overlap": None},
+        ],
+        "objects placed": [
+            {
+                "loc": 1,
+                "num_tokens": 6,
+                "pictures": 30,
+                "kept": 0.1,
+                "centre_prior": 0.2,
+                "mean_map": 0.15,
+                "uniform": 0.1,
+            },
+        ],
+        "video": [
+            {"loc": 1, "num_tokens": 6, "frames": 40, "kept": 0.5, "centre_prior": 0.2, "random_weights": 0.1},
+        ],
+    },
+    "training": [
+        {"epoch": 0, "loss total": 3.0, "top1 none": 0.2, "entropy 1": 0.9},
+        {"epoch": 1, "loss total": 2.0, "top1 none": 0.3, "entropy 1": None},
+    ],
+}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    save_tiny_model(folder, "other")
+    loaded = tiny_model()
+    card = dataclasses.replace(
+        loaded.card,
+        title="A tiny network",
+        metrics=EVALUATION,
+        data=(cards.DataCredit(name="Discs_1", licence="CC0", url="https://example.org"),),
+        notes=("A note of the card.",),
+    )
+    save_checkpoint(folder / "tiny.safetensors", loaded.model, card)
+    return folder
+
+
+@pytest.fixture
+def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page with two tiny models, not run yet."""
+    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
+    monkeypatch.syspath_prepend(str(repository))
+    st.cache_data.clear()
+    at = AppTest.from_file(repository / "app" / "views" / "models.py", default_timeout=LIMIT_S)
+    at.session_state[bring.PICKED] = "tiny"
+    yield at
+    st.cache_data.clear()
+
+
+def run(at: AppTest, part: str = "Overview") -> AppTest:
+    at.session_state["card"] = part
+    at.run()
+    assert not at.exception, at.exception[0].value
+    return at
+
+
+def words(at: AppTest) -> str:
+    found = (*at.markdown, *at.caption, *at.subheader, *at.info, *at.warning, *at.error)
+    return "\n".join(element.value for element in found).replace("\\", "")
+
+
+def kinds(at: AppTest) -> set[str]:
+    """Kinds of elements on the page."""
+    return {"image" if "mg" in element.type else element.type for element in at.main if hasattr(element, "type")}
+
+
+def pages_html(at: AppTest) -> str:
+    return "\n".join(element.proto.body for element in at.get("html"))
+
+
+def settled(at: AppTest) -> AppTest:
+    """Run the page until the model that is on its way has come or was refused."""
+    for _ in range(50):
+        at.run()
+        assert not at.exception, at.exception[0].value
+        job = at.session_state.get("model being brought", None)
+        if job is None:
+            return at
+        assert job.wait(LIMIT_S)
+    pytest.fail("the page did not settle")
+
+
+def tiny(models: Path):
+    path = models / "tiny.safetensors"
+    return from_listed(ListedModel(read_card(path), path, path.stat().st_size, bundled=True))
+
+
+def test_every_checkpoint_is_listed_and_one_card_is_shown(page):
+    at = run(page)
+    assert at.radio(key=bring.PICKED).options == ["other", "tiny"]
+    assert [one.value for one in at.subheader] == ["A tiny network"]
+    said = words(at)
+    assert "[Discs_1](https://example.org) · licence **CC0**" in said
+    assert "A note of the card." in said
+    assert "What is not claimed" in said
+
+
+def test_the_figures_are_those_of_the_library_and_of_the_command_line(page, models, capsys):
+    at = run(page)
+    shown = {metric.label: metric.value for metric in at.metric}
+    assert shown["Parameters"] == millions(flops.count_params(TINY))
+    assert main(["flops", "--model", str(models / "tiny.safetensors"), "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert str(flops.compute(TINY).total_macs) in json.dumps(counted)
+    macs, unit = bring.operations(flops.compute(TINY).total_macs, "MACs", flops.baseline(TINY).total_macs)
+    assert shown[f"{unit} per image"] == macs
+
+
+def test_the_table_holds_every_measured_setting(page):
+    at = run(page, "Measured")
+    table = pages_html(at)
+    for text in ("55 %", "59 %", "60 %", "62 %", "after 1 of 5 blocks", "after 3 of 5 blocks", "plain ViT"):
+        assert text in table
+    assert "Measured after training on 200 pictures" in words(at)
+    assert "may be chance" in words(at)
+    control = at.segmented_control[1]
+    assert control.options == ["Top-1 accuracy", "Entropy", "Overlap"]
+    control.set_value("Entropy")
+    at.run()
+    assert "0.710" in pages_html(at)
+
+
+def test_the_tests_with_objects_are_shown_beside_maps_that_know_nothing(page):
+    at = run(page, "Maps")
+    table = pages_html(at)
+    assert "object on white, anywhere" in table
+    assert "<td data-best=yes>50 %</td>" in table
+    assert "ahead of all four in 1 of 2 tests" in words(at)
+
+
+def test_a_picture_of_the_maps_is_shown_where_there_is_one(page, models):
+    assert "image" not in kinds(run(page, "Maps"))
+    Image.new("RGB", (40, 30)).save(models / "tiny.maps.jpg")
+    assert "image" in kinds(run(page, "Maps"))
+
+
+def test_the_curves_of_the_training_are_drawn(page):
+    at = run(page, "Training")
+    assert len(at.get("plotly_chart")) == 1
+    assert at.segmented_control[1].options == ["Loss", "Accuracy", "Entropy"]
+
+
+def test_provenance_tells_hash_size_and_file(page, models):
+    at = run(page, "Provenance")
+    card = read_card(models / "tiny.safetensors")
+    assert card.sha256 in pages_html(at)
+    assert "tiny.safetensors" in pages_html(at)
+
+
+def test_use_in_explore_chooses_the_model_there(monkeypatch):
+    state: dict[str, str] = {}
+    monkeypatch.setattr(st, "session_state", state)
+    model = ModelChoice(dataclasses.replace(tiny_model().card, name="tiny"), Path("tiny.safetensors"), 1)
+    models_page._use(model)
+    assert state == {"model for a image": "tiny", "model for a video": "tiny"}
+    clips = dataclasses.replace(model, card=dataclasses.replace(model.card, name="clips", config=VIDEO))
+    models_page._use(clips)
+    assert state == {"model for a image": "tiny", "model for a video": "clips"}
+
+
+def test_explore_knows_these_keys():
+    assert [model_choice._model_key(kind) for kind in ("image", "video")] == ["model for a image", "model for a video"]
+
+
+def test_without_a_model_the_page_says_so(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "BUNDLED_DIR", tmp_path / "none")
+    st.cache_data.clear()
+    assert "No model is installed" in words(run(page))
+
+
+def test_a_brought_model_is_listed_marked_and_can_be_forgotten(page):
+    kept = BroughtModels()
+    loaded = tiny_timm()
+    kept._keep(_saved(kept, loaded))
+    page.session_state[BROUGHT] = kept
+    page.session_state[bring.PICKED] = "vit"
+    at = run(page)
+    assert at.radio(key=bring.PICKED).options == ["other", "tiny", "vit"]
+    assert any("Not trained" in one.value for one in at.warning)
+    assert "Nothing: its maps are not trained" in words(at)
+    next(one for one in at.button if one.label == "Forget").click()
+    at.run()
+    assert at.radio(key=bring.PICKED).options == ["other", "tiny"]
+
+
+def _saved(kept: BroughtModels, loaded) -> Path:
+    path = kept._folder / "vit.safetensors"
+    save_checkpoint(path, loaded.model, loaded.card)
+    return path
+
+
+def test_a_network_of_timm_is_built_in_the_background(page, monkeypatch):
+    kept = BroughtModels()
+    page.session_state[BROUGHT] = kept
+    small = timm_config("vit_tiny_patch16_224", locs=(1,), options={"depth": 3, "embed_dim": 24, "num_heads": 3})
+    built = kept.add_timm(small, pretrained=False)
+    assert built.card.trained is False
+    assert built.card.sha256
+    at = run(page)
+    assert built.card.name in at.radio(key=bring.PICKED).options
+
+
+def test_a_refusal_stands_on_the_page_until_something_else_is_brought(page):
+    kept = BroughtModels()
+    page.session_state[BROUGHT] = kept
+    at = run(page)
+    worker = Worker("models")
+
+    def work(ticket):
+        return kept.add_file(io.BytesIO(b"PK\x03\x04"), "w.pt")
+
+    at.session_state["model being brought"] = worker.submit(work, owner="me", slot="bring a model")
+    at = settled(at)
+    assert any("w.pt is a zip archive" in one.value.replace("\\", "") for one in at.error)
+    at.session_state["model being brought"] = worker.submit(
+        lambda ticket: kept.add_timm(
+            timm_config("vit_tiny_patch16_224", locs=(1,), options={"depth": 3, "embed_dim": 24, "num_heads": 3}),
+            pretrained=False,
+        ),
+        owner="me",
+        slot="bring a model",
+    )
+    at = settled(at)
+    at.run()
+    assert at.session_state[bring.PICKED] == "vit_tiny_patch16_224-untrained"
+
+
+# What may be brought, and what is refused -----------------------------------------------------------------------------
+
+
+def safetensors_of(loaded, folder: Path) -> bytes:
+    path = folder / "own.safetensors"
+    save_checkpoint(path, loaded.model, loaded.card)
+    return path.read_bytes()
+
+
+def test_a_checkpoint_comes_with_the_card_inside_it(tmp_path):
+    kept = BroughtModels()
+    data = safetensors_of(tiny_model(), tmp_path)
+    one = kept.add_file(io.BytesIO(data), "../my model.safetensors", taken=("my-model",))
+    assert one.card.name == "my-model-2"
+    assert one.load().model.config == TINY
+    assert kept.kept == (one,)
+
+
+def test_a_checkpoint_of_a_timm_network_is_taken(tmp_path):
+    kept = BroughtModels()
+    one = kept.add_file(io.BytesIO(safetensors_of(tiny_timm("registers"), tmp_path)), "vit.safetensors")
+    assert one.card.trained is False
+    assert one.load().model.config.num_prefix_tokens == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "w.pt is empty"),
+        (b"PK\x03\x04rest", "w.pt is a zip archive, as PyTorch's"),
+        (b"\x80\x04rest", "w.pt is a Python pickle"),
+        (b"\x89HDF\r\n", "w.pt is an HDF5 file"),
+        (b"\x10\x00\x00\x00\x00\x00\x00\x00{cut", 'w.pt" is not a safetensors file, or is cut short'),
+        (b"words, only words", "w.pt"),
+        (msgpack.packb({"a": 1}), "This file holds no Scenic Vision Transformer"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused_in_a_sentence_that_names_it(data, message):
+    kept = BroughtModels()
+    with pytest.raises((CheckpointError, ConfigError)) as caught:
+        kept.add_file(io.BytesIO(data), "w.pt")
+    assert message in str(caught.value)
+    assert kept.kept == ()
+    assert list(kept._folder.iterdir()) == []
+
+
+def test_the_weights_of_another_program_are_refused():
+    data = safetensors.torch.save({"weight": torch.zeros(2)})
+    with pytest.raises(CheckpointError, match="holds the weights of another program"):
+        BroughtModels().add_file(io.BytesIO(data), "w.safetensors")
+
+
+def changed(data: bytes, old: str, new: str) -> bytes:
+    """A checkpoint with other words in its header, of the same length."""
+    assert len(old) == len(new)
+    assert old.encode() in data
+    return data.replace(old.encode(), new.encode())
+
+
+def test_a_network_that_is_too_large_is_refused_before_it_is_built(tmp_path):
+    data = changed(safetensors_of(tiny_model(), tmp_path), r"\"depth\": 5,", r"\"depth\":99,")
+    with pytest.raises(ConfigError, match="in 99 blocks; this page takes"):
+        BroughtModels().add_file(io.BytesIO(data), "w.safetensors")
+
+
+def test_a_timm_network_that_is_not_what_its_file_says_is_refused(tmp_path):
+    data = changed(safetensors_of(tiny_timm(), tmp_path), r"[\"depth\", 4]", r"[\"depth\", 9]")
+    with pytest.raises(ConfigError, match="builds another"):
+        BroughtModels().add_file(io.BytesIO(data), "w.safetensors")
+
+
+def test_a_file_that_is_too_large_is_refused(monkeypatch):
+    monkeypatch.setattr("app.brought.MAX_BYTES", 10)
+    with pytest.raises(CheckpointError, match="is larger than 10 bytes"):
+        BroughtModels().add_file(io.BytesIO(b"{" * 11), "w.safetensors")
+
+
+def test_the_oldest_makes_room_and_the_folder_goes_with_the_visit(tmp_path):
+    kept, data = BroughtModels(), safetensors_of(tiny_model(), tmp_path)
+    for number in range(MAX_KEPT + 1):
+        kept.add_file(io.BytesIO(data), f"m{number}.safetensors")
+    assert [one.card.name for one in kept.kept] == [f"m{number}" for number in range(1, MAX_KEPT + 1)]
+    folder = kept._folder
+    assert len(list(folder.glob("*.safetensors"))) == MAX_KEPT
+    del kept
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_network_of_timm_that_is_too_large_is_refused():
+    network = timm_config("vit_large_patch16_224", locs=(3,))
+    with pytest.raises(ConfigError, match=r"300 M parameters|310 M parameters"):
+        BroughtModels().add_timm(network, pretrained=False)
+
+
+# Facts ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_that_any_fixed_map_wins_is_named_among_what_is_not_claimed(models):
+    claims = "\n".join(facts.not_claimed(tiny(models)))
+    assert "object on white, anywhere" in claims
+    assert "moving object" not in claims
+
+
+def test_a_measured_cell_tells_value_and_cost(models):
+    model = tiny(models)
+    table = heat.heat_table(facts.measures(model.card)[0], model.card.config)
+    cost = " ".join(bring.operations(flops.compute(TINY, loc=3, num_tokens=6).total_macs, "MACs"))
+    assert f'title="Top-1 accuracy 60 %; {cost}"' in table
+    assert table.count("data-own") == 1
+
+
+def test_names_from_a_card_cannot_become_markup(models):
+    card = dataclasses.replace(tiny(models).card, provenance={"<script>": "<b>"})
+    assert "<script>" not in heat.fact_table(dict(card.provenance))
+
+
+def test_a_distilled_card_is_read_without_accuracies():
+    rows = [{"loc": 2, "num_tokens": 4, "agreement": 0.8, "unexplained": 0.1}]
+    metrics = {"distillation": {"photographs": 9, "likeness to the teacher": rows}}
+    card = dataclasses.replace(tiny_model().card, metrics=metrics)
+    assert [one.name for one in facts.measures(card)] == ["Agreement", "Unexplained"]
+    assert facts.conditions(card) == "Measured on 9 photographs kept back, against the teacher."
+
+
+def test_a_video_model_has_a_table_for_each_question():
+    metrics = {"training": [{"epoch": 3, "top1 object 1/2": 0.2, "top1 motion 1/2": 0.4, "top1 object none": 0.3}]}
+    card = dataclasses.replace(tiny_model().card, metrics=metrics)
+    found = {one.name: one.values for one in facts.measures(card)}
+    assert found == {"Top-1, object": {(1, 2): 0.2, (None, 0): 0.3}, "Top-1, motion": {(1, 2): 0.4}}
