@@ -1,29 +1,20 @@
 """Figures and panels show the library's numbers, not others."""
 
 import dataclasses
-import io
 import re
 
-import av
 import numpy as np
 import pytest
 
 from app.charts import STAGE_COLORS, compute_bars, stage_legend
-from app.clips import BrowserClip
-from app.explore.details import file_stem, overlay, written
 from app.explore.predictions import without
 from app.explore.tokens import half_area
-from app.items import Item
 from app.predictions import MAX_CLASSES, SCALE, panel_data, shown_classes
-from app.results import Request, Shown
 from app.text import operations
-from tests.app_cases import tiny_choice
 from tests.engine_cases import FUSED, TINY, VIDEO, pictures, tiny_model, write_clip
 from tokenlearner import flops
 from tokenlearner.config import LabelGroup
 from tokenlearner.engine import AnalysisSettings, Engine
-from tokenlearner.export import write_maps
-from tokenlearner.media import Sampling
 
 TWO_QUESTIONS = dataclasses.replace(
     VIDEO,
@@ -135,23 +126,3 @@ def test_leaving_tokens_out_is_compared_with_all_of_them(tmp_path):
     assert sentence.startswith(f"Without tokens 1, 5: {best.name} ")
     assert sentence.endswith(", mean of the clip.")
     assert f"→ {100 * after:.2g}"[:4] in sentence
-
-
-def test_downloads_hold_what_is_on_the_screen(analysis, tmp_path):
-    path = write_clip(tmp_path / "disc.mp4", pictures(5, (46, 80)), [0.0, 0.1, 0.3, 0.4, 0.6])
-    item = Item(key="file:1", name="disc.mp4", kind="video", path=path)
-    clip = BrowserClip(b"", "video/mp4", (46, 80), 0.0)
-    request = Request(item="file:1", model="tiny", device="cpu", sampling=Sampling())
-    shown = Shown(request, item, tiny_choice(tmp_path), analysis, clip)
-    with av.open(io.BytesIO(overlay(shown, analysis))) as container:
-        assert [round(float(frame.time), 3) for frame in container.decode(video=0)] == [0.0, 0.1, 0.3, 0.4, 0.6]
-    maps = np.load(io.BytesIO(written("maps.npz", lambda path: write_maps(path, analysis))))["token_maps"]
-    np.testing.assert_array_equal(maps, analysis.token_maps)
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [("disc.mp4", "disc"), ("../a b<c>.png", "a-b-c"), ("…", "tokens"), ("x" * 90 + ".mov", "x" * 60)],
-)
-def test_downloads_have_harmless_names(name, stem):
-    assert file_stem(name) == stem

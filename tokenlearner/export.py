@@ -158,7 +158,14 @@ class OverlayPainter:
 
 
 def token_legend(
-    width: int, token_ids: tuple[int, ...], scale_max: float, unit: str, *, height: int = 44, note: str = ""
+    width: int,
+    token_ids: tuple[int, ...],
+    scale_max: float,
+    unit: str,
+    *,
+    height: int = 44,
+    note: str = "",
+    text: str | None = None,
 ) -> UInt8[np.ndarray, "{height} {width} 3"]:
     """Legend of a picture with every token in its colour: the colours with their numbers, and the scale.
 
@@ -169,6 +176,7 @@ def token_legend(
         unit: What a weight means.
         height: In pixels.
         note: How the scale was chosen, printed after the unit.
+        text: What to print instead of the scale, where the picture has none.
     """
     strip = np.empty((height, width, 3), np.uint8)
     strip[:] = _GROUND
@@ -186,9 +194,9 @@ def token_legend(
             render.draw_text(strip, number, (x, chips_end - round(height * 0.07)), size, text_color_on(color))
     short = f"full colour: {format_weight(scale_max, unit)} or more"
     scale = f"{short} ({unit})"
-    lines = (f"{scale}, {note}" if note else scale, scale, short)
-    text = next((line for line in lines if render.measure_text(line, size) <= width - 2 * margin), lines[-1])
-    render.draw_text(strip, text, (margin, round(height * 0.9)), size, _INK)
+    lines = (f"{scale}, {note}" if note else scale, scale, short) if text is None else (text,)
+    line = next((line for line in lines if render.measure_text(line, size) <= width - 2 * margin), lines[-1])
+    render.draw_text(strip, line, (margin, round(height * 0.9)), size, _INK)
     return strip
 
 

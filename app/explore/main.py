@@ -7,6 +7,7 @@ import streamlit as st
 from app.explore import asking, source, stage
 from app.explore.page import here, told
 from app.opening import skeleton
+from app.takeaway import area
 from app.text import plain
 from tokenlearner.errors import TokenLearnerError
 
@@ -17,10 +18,12 @@ def draw() -> None:
     choice, messages, picture = st.container(), st.container(), st.container()
     try:
         at = here()
+        area.follow_link()
         with choice:
             wish = source.draw(at)
         asking.ask(at, wish)
         with messages:
+            area.missing_words(at)
             for sentence in told():
                 st.error(plain(sentence), icon=":material/error:")
             asking.status(at, wish)

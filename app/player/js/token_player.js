@@ -64,7 +64,7 @@ export class TokenPlayer {
   answerThePage() {
     const acts = {
       "token-player-seek": ({ time_s: time }) => this.seek(time - this.startS),
-      "token-player-ask": (detail) => Object.assign(detail, { view: this.snapshot() }),
+      "token-player-ask": (detail) => Object.assign(detail, { view: this.snapshot(), playing: this.clock.playing }),
       "token-player-restore": ({ view }) => {
         this.clock.pause();
         restore(this, view);
