@@ -10,6 +10,7 @@ from app.jobs import Job
 from app.questions import Answer, Question
 from app.results import Request, Shown
 from app.uploads import UploadFolder
+from tokenlearner.engine import Latency
 
 DEFAULT_GRACE_S: Final = 120.0
 
@@ -25,6 +26,7 @@ class Visit:
         refusals: Why a request was not answered, by request: what stays until the visitor asks again.
         agreed: Long requests that the visitor said yes to.
         questions: The question of each kind that was asked last, if it is not settled yet.
+        timing: The measurement of a setting's speed that was begun last, with the setting.
         unanswered: Why a question was not answered, until it is asked again.
     """
 
@@ -36,6 +38,7 @@ class Visit:
         self.refusals: dict[Request, str] = {}
         self.agreed: set[Request] = set()
         self.questions: dict[str, tuple[Request, Question, Job[Answer]]] = {}
+        self.timing: tuple[tuple[object, ...], Job[Latency]] | None = None
         self.unanswered: dict[tuple[Request, Question], str] = {}
 
 
@@ -83,6 +86,7 @@ class Visits:
                 return
             visit.job = None
             visit.questions.clear()
+            visit.timing = None
             timer = threading.Timer(self._grace_s, self._end, (visit_id,))
             timer.daemon = True
             self._farewells[visit_id] = timer

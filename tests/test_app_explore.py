@@ -52,9 +52,13 @@ def settled(at: AppTest) -> AppTest:
     for _ in range(200):
         assert not at.exception, at.exception[0].value
         buttons = [button.label for button in at.button]
-        if "Cancel" not in buttons:
-            return at
         visit = visit_of(at)
+        if "Cancel" not in buttons:
+            if visit.timing is None or metrics(at).get("Time") != "…":
+                return at
+            assert visit.timing[1].wait(LIMIT_S)
+            at.run()
+            continue
         assert visit.job is None or visit.job[1].wait(LIMIT_S)
         at.run()
     pytest.fail("the page did not settle")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 import streamlit as st
 
 from app.charts import CountUnit, compute_bars, stage_legend
-from app.explore.page import Here, wait_for
+from app.explore.page import Here
 from app.models import accuracies_near
 from app.results import Shown
 from app.server import PLAIN, View, compute_devices
@@ -15,14 +15,12 @@ from app.text import millions, milliseconds, operations, percent, plain, size
 from tokenlearner.cards import ModelCard
 from tokenlearner.engine import Analysis, Latency
 from tokenlearner.engine.batching import full_load
-from tokenlearner.errors import TokenLearnerError
+from tokenlearner.errors import Cancelled, TokenLearnerError
 from tokenlearner.flops import CONVENTION
-
-if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
 
 _UNIT: Final = "counted in"
 _TIME: Final = "Time"
+_EVERY_S: Final = 0.5
 _FLOAT_BYTES: Final = 4
 _TIME_HELP: Final = (
     "Median time of one pass from pixels to probabilities, measured on this server, one input at a time, in turns with "
@@ -55,8 +53,8 @@ def counted_in() -> CountUnit:
     return chosen
 
 
-def figures(shown: Shown, found: Analysis) -> DeltaGenerator:
-    """Cost, time and accuracy, and the counts by stage; returns where the time goes once it is known."""
+def figures(at: Here, shown: Shown, found: Analysis) -> None:
+    """Cost, time and accuracy, and the counts by stage."""
     per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
     here, baseline = found.compute, found.baseline
     unit = counted_in()
@@ -72,11 +70,10 @@ def figures(shown: Shown, found: Analysis) -> DeltaGenerator:
             f"{found.geometry.input_hw[0]} pixels, {found.geometry.grid_hw[1]} × {found.geometry.grid_hw[0]} patches. "
             "The plain ViT is the same network without TokenLearner, on the same input.",
         )
-        time = st.empty()
+        _speed(at, shown, found)
         _accuracy(shown, found)
     st.html(compute_bars(here, baseline, unit, per=per))
     st.html(stage_legend(here, baseline))
-    return time
 
 
 def _accuracy(shown: Shown, found: Analysis) -> None:
@@ -113,33 +110,42 @@ def accuracy_words(card: ModelCard, found: Analysis) -> tuple[str, str]:
     return " to ".join(ends), f"measured with {known} tokens"
 
 
-def speed(at: Here, shown: Shown, found: Analysis, place: DeltaGenerator) -> None:
+def _speed(at: Here, shown: Shown, found: Analysis) -> None:
     """Latency of this setting and of the plain network, measured here once and kept.
 
-    Measuring gives way to whatever the visitor does next, and is left out while the device is busy.
-
-    Args:
-        at: Server and visit.
-        shown: What is on the screen.
-        found: The answer for the setting.
-        place: Where the figure goes.
+    Measuring goes on beside the page, which stays free for whatever the visitor does next; it is left out while the
+    device is busy.
     """
     model, device, image_hw = shown.model, shown.request.device, found.geometry.input_hw
     view: View = (found.loc, found.num_tokens, ())
     here, baseline = (at.server.known_latency(model, device, image_hw, one) for one in (view, PLAIN))
-    if here is None or baseline is None:
-        if at.server.worker(device).is_busy:
-            place.metric(_TIME, "–", "the device is busy", **_BESIDE, help=_TIME_HELP)
-            return
-        place.metric(_TIME, "…", "being measured", **_BESIDE, help=_TIME_HELP)
-        try:
-            here = wait_for(at.server.measure_latency(at.visit, model, device, image_hw, view))
-        except TokenLearnerError as error:
-            place.metric(_TIME, "–", "not measured", **_BESIDE, help=plain(str(error)))
-            return
-        baseline = at.server.known_latency(model, device, image_hw, PLAIN) or here
-    beside = "the plain ViT" if found.loc is None else f"plain ViT {milliseconds(baseline.median_ms)}"
-    place.metric(_TIME, milliseconds(here.median_ms), beside, **_BESIDE, help=f"{_TIME_HELP} {_spread(here)}")
+    if here is not None and baseline is not None:
+        beside = "the plain ViT" if found.loc is None else f"plain ViT {milliseconds(baseline.median_ms)}"
+        st.metric(_TIME, milliseconds(here.median_ms), beside, **_BESIDE, help=f"{_TIME_HELP} {_spread(here)}")
+        return
+    if at.server.worker(device).is_busy:
+        st.metric(_TIME, "–", "the device is busy", **_BESIDE, help=_TIME_HELP)
+        return
+    key = (model.key, device, image_hw, view)
+    held = at.visit.timing
+    try:
+        if held is None or held[0] != key or isinstance(held[1].error, Cancelled):
+            at.visit.timing = (key, at.server.measure_latency(at.visit, model, device, image_hw, view))
+        elif held[1].error is not None:
+            held[1].result()  # raises it
+    except TokenLearnerError as error:
+        st.metric(_TIME, "–", "not measured", **_BESIDE, help=plain(str(error)))
+        return
+    _measuring(at, key)
+
+
+@st.fragment(run_every=_EVERY_S)
+def _measuring(at: Here, key: tuple[object, ...]) -> None:
+    """Hold the figure's place while it is measured; then the page is drawn with it."""
+    held = at.visit.timing
+    if held is None or held[0] != key or held[1].state.is_final:
+        st.rerun()
+    st.metric(_TIME, "…", "being measured", **_BESIDE, help=_TIME_HELP)
 
 
 def footnote(shown: Shown, found: Analysis) -> None:

@@ -50,10 +50,9 @@ def draw(at: Here, shown: Shown) -> None:
         tokens.desk(num_tokens, found, cause.known_worth(at, shown, whole))
         tokens.sentences(found)
     with costs:
-        time = compute.figures(shown, found)
+        compute.figures(at, shown, found)
         compute.footnote(shown, found)
     details.draw(shown, found)
-    compute.speed(at, shown, found, time)
 
 
 def _found(at: Here, shown: Shown, view: View) -> Analysis:

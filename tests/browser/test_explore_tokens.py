@@ -88,7 +88,7 @@ def test_muting_moves_the_bars_and_shows_the_change(page):
 def test_what_tokens_are_worth_sums_to_the_difference(page):
     open_view(page, "Cause")
     page.get_by_role("button", name="What is each token worth?").click()
-    bars = page.locator(".worth")
+    bars = page.locator("div.worth")
     bars.wait_for(timeout=LIMIT_MS)
     told = [float(value) for value in bars.locator("> div").evaluate_all("all => all.map(one => one.dataset.worth)")]
     none, whole = (float(bars.get_attribute(f"data-{name}") or "nan") for name in ("none", "all"))
