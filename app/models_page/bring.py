@@ -116,24 +116,34 @@ def _timm(at: Here, taken: Sequence[str]) -> None:
         "Modules after so many blocks", blocks, [whole.depth // 4, whole.depth // 2], key=f"timm places {whole.depth}"
     )
     tokens = st.number_input("Tokens that they hold", 1, 64, 8, key="timm tokens")
-    source = st.radio("Weights", ("pretrained", "random"), key="timm weights", horizontal=True)
+    st.radio("Weights", ("pretrained", "random"), key="timm weights", horizontal=True)
     if not locs:
         st.info("Choose at least one place for the module.", icon=":material/info:")
         return
     network = timm_config(name, locs=tuple(locs), token_learner=TokenLearnerConfig(num_tokens=int(tokens)))
     st.caption(preview(network))
-    models, pretrained = brought(), source == "pretrained"
-    st.button(
-        "Build",
-        type="primary",
-        icon=":material/build:",
-        on_click=_start,
-        args=(at, lambda: models.add_timm(network, pretrained=pretrained, taken=taken)),
-    )
+    st.button("Build", type="primary", icon=":material/build:", on_click=_build, args=(at, tuple(taken)))
     st.caption(
         "Its maps are untrained, and every picture of them says so. To train them: "
         f"`python -m tokenlearner distill --backbone {name} PHOTOS -o OUT`"
     )
+
+
+def _build(at: Here, taken: tuple[str, ...]) -> None:
+    """Build what the widgets say now, which may be newer than what was drawn with the button."""
+    state = st.session_state
+    try:
+        depth = timm_config(state["timm name"], locs=()).config.depth
+        network = timm_config(
+            state["timm name"],
+            locs=tuple(state.get(f"timm places {depth}", (depth // 4, depth // 2))),
+            token_learner=TokenLearnerConfig(num_tokens=int(state["timm tokens"])),
+        )
+    except TokenLearnerError as error:
+        state[_PROBLEM] = str(error)
+        return
+    models, pretrained = brought(), state["timm weights"] == "pretrained"
+    _start(at, lambda: models.add_timm(network, pretrained=pretrained, taken=taken))
 
 
 def preview(network: TimmNetwork) -> str:

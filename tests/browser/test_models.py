@@ -40,19 +40,19 @@ def part(page: Page, name: str) -> None:
 
 
 def test_the_first_card_is_open(page):
-    expect(page.get_by_role("heading", name="What is not claimed")).to_be_visible()
-    expect(page.locator(".stMetric", has_text="Parameters")).to_be_visible()
+    expect(page.get_by_role("heading", name="What is not claimed")).to_be_visible(timeout=SETTLE_MS)
+    expect(page.locator(".stMetric", has_text="Parameters")).to_be_visible(timeout=SETTLE_MS)
 
 
 def test_every_part_of_the_card_is_drawn(page):
     part(page, "Measured")
-    expect(page.locator("table.heat td").first).to_be_visible()
+    expect(page.locator("table.heat td").first).to_be_visible(timeout=SETTLE_MS)
     part(page, "Training")
-    expect(page.locator(".js-plotly-plot:has(.main-svg)")).to_be_visible()
+    expect(page.locator(".js-plotly-plot:has(.main-svg)")).to_be_visible(timeout=SETTLE_MS)
     part(page, "Provenance")
-    expect(page.get_by_text(re.compile("^[0-9a-f]{64}$"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^[0-9a-f]{64}$"))).to_be_visible(timeout=SETTLE_MS)
     part(page, "Maps")
-    expect(page.locator("table.looking, .stAlert, .stImage").first).to_be_visible()
+    expect(page.locator("table.looking, .stAlert, .stImage").first).to_be_visible(timeout=SETTLE_MS)
 
 
 def test_a_pickled_file_is_refused_in_a_sentence(page):
@@ -60,20 +60,22 @@ def test_a_pickled_file_is_refused_in_a_sentence(page):
     page.locator(".st-key-bring-file input[type=file]").set_input_files(
         {"name": "weights.pt", "mimeType": "application/octet-stream", "buffer": b"PK\x03\x04 no"}
     )
-    expect(page.get_by_text("weights.pt is a zip archive")).to_be_visible()
+    expect(page.get_by_text("weights.pt is a zip archive")).to_be_visible(timeout=SETTLE_MS)
 
 
 def test_a_network_of_timm_is_built_marked_and_shown_in_explore(page):
     page.locator(".st-key-bring-timm").get_by_text("Around a network of timm").click()
-    expect(page.get_by_text("blocks of width 192")).to_be_visible()
+    expect(page.get_by_text("blocks of width 192")).to_be_visible(timeout=SETTLE_MS)
     page.locator(".st-key-bring-timm").get_by_text("random", exact=True).click()
     page.get_by_role("button", name="Build").click()
     title = page.locator(".st-key-models-card h3")
     expect(title).to_have_text("vit_tiny_patch16_224 of timm, TokenLearner not trained", timeout=LIMIT_MS)
-    expect(page.get_by_text("Not trained: TokenLearner's weights are random.")).to_be_visible()
+    expect(page.get_by_text("Not trained: TokenLearner's weights are random.")).to_be_visible(timeout=SETTLE_MS)
     page.get_by_role("button", name="Use in Explore").click()
     page.locator(".player canvas").first.wait_for(timeout=LIMIT_MS)
-    expect(page.get_by_role("button", name=re.compile("vit_tiny_patch16_224-untrained"))).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("vit_tiny_patch16_224-untrained"))).to_be_visible(
+        timeout=SETTLE_MS
+    )
     expect(page.locator(".player").get_by_text(re.compile("untrained", re.IGNORECASE)).first).to_be_visible(
         timeout=LIMIT_MS
     )
@@ -88,7 +90,7 @@ def test_the_page_fits_a_phone(app, browser, theme):
     page = open_page(browser, app, 390, 844, theme)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     part(page, "Measured")
-    expect(page.locator("table.heat td").first).to_be_visible()
+    expect(page.locator("table.heat td").first).to_be_visible(timeout=SETTLE_MS)
     wide = page.locator(".heat-scroll").evaluate("box => box.getBoundingClientRect().right")
     assert wide <= 390
     page.close()
