@@ -11,7 +11,7 @@ from app.learn.costs import vit_b16
 from app.learn.lesson import STEPS
 from app.text import operations, percent
 from tests.app_cases import LIMIT_S, save_tiny_model
-from tests.engine_cases import TINY, VIDEO
+from tests.engine_cases import TINY, VIDEO, write_photo
 from tokenlearner import cards, flops
 
 SHARE = flops.compute(TINY, loc=1, num_tokens=6).total_macs / flops.compute(TINY, loc=None).total_macs
@@ -135,6 +135,19 @@ def test_a_clip_has_tokens_for_each_time_step(page: AppTest) -> None:
     assert "4 frames, 2 at a time: 2 time steps of 16 patches" in words(at)
     assert metrics(at)["Tokens behind it"] == "4"
     assert control(at, "Your prediction").options == ["8 times", "64 times", "512 times"]
+
+
+def test_a_photo_of_ones_own_is_shown_and_a_broken_file_is_refused_in_a_sentence(page: AppTest, tmp_path: Path) -> None:
+    at = run(page, 3)
+    photo = write_photo(tmp_path / "mine.png").read_bytes()
+    at.file_uploader[0].set_value([("mine.png", photo, "image/png")])
+    at = run(at)
+    at = run(at)
+    assert control(at, "Picture").format_func(control(at, "Picture").value) == "mine.png (yours)"
+    at.file_uploader[0].set_value([("broken.mp4", b"nothing", "video/mp4")])
+    at = run(at)
+    assert "broken" in at.warning[0].value
+    assert at.header[0].value.startswith("3")
 
 
 def test_without_a_model_the_lesson_says_so(page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

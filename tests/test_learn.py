@@ -11,7 +11,7 @@ import pytest
 from app.items import Item, from_upload
 from app.learn.board import board_data, read_painted
 from app.learn.code import Excerpt
-from app.learn.costs import split, vit_b16
+from app.learn.costs import level_tokens, split, vit_b16
 from app.learn.lesson import STEPS
 from app.learn.steps.eight import drop_of
 from app.learn.steps.place import place_bars, rivals, share_left
@@ -84,6 +84,16 @@ def test_twice_the_side_is_sixteen_times_the_pairs_and_they_are_dear_on_large_im
     assert large.attention / large.total > 3 * small.attention / small.total
 
 
+def test_the_pairs_draw_level_with_the_rest_of_a_block_where_the_lesson_says() -> None:
+    config = named_config("B/16")
+    n = level_tokens(config)
+    assert n == 4608
+    assert n * (4 * config.embed_dim**2 + 2 * config.embed_dim * config.mlp_dim) == 2 * n**2 * config.embed_dim
+    assert split(config, (16 * 64, 16 * 72)).attention * 2 == pytest.approx(
+        flops.baseline(config, image_hw=(16 * 64, 16 * 72)).stages["blocks before"]
+    )
+
+
 # Code
 
 
@@ -97,6 +107,7 @@ def test_the_lines_of_a_step_stand_in_the_file_where_it_says(excerpt: Excerpt, r
     assert [line.strip() for line in file] == [line.strip() for line in shown]
     assert excerpt.first in shown[0]
     assert 1 <= len(shown) <= 8
+    assert not any(line.startswith(" ") for line in (shown[0], shown[-1]))
 
 
 def test_lines_that_are_gone_are_not_made_up() -> None:

@@ -51,19 +51,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Where a step draws, and on what.
+    """What a step is shown on, and where it runs.
 
     Attributes:
         here: Server and visit.
         study: The picture or clip.
-        left: Room for the picture.
-        right: Room for words and controls.
     """
 
     here: Here
     study: Study
-    left: DeltaGenerator
-    right: DeltaGenerator
 
     def compute(self, work: Callable[[], Result]) -> Result:
         """Run something on the device, in the thread that alone may use it.
@@ -133,6 +129,12 @@ def study_of(here: Here, item: Item, model: ModelChoice) -> Study:
         found = wait_for(job)
         _studies().put((item.key, model.key), found)
     return found
+
+
+def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Room for the picture, and room for words and controls."""
+    left, right = st.columns([1, 1], gap="large")
+    return left, right
 
 
 def figures() -> DeltaGenerator:

@@ -50,3 +50,8 @@ def split(config: ModelConfig, image_hw: tuple[int, int]) -> Split:
 def vit_b16(side: int) -> Split:
     """The same for ViT-B/16 on square images."""
     return split(named_config("B/16", img_size=side), (side, side))
+
+
+def level_tokens(config: ModelConfig) -> int:
+    """Tokens at which the pairs cost as much as all the rest of a block: `4D^2 + 2DM = 2ND`."""
+    return 2 * config.embed_dim + config.mlp_dim

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.explore.page import here
 from app.learn import source
-from app.learn.at import Lesson, Step, known_study, model_for, study_of
+from app.learn.at import Lesson, Step, columns, known_study, model_for, study_of
 from app.learn.code import Excerpt
 from app.learn.keys import lesson_keys
 from app.learn.steps import attention, eight, one_map, patches, place, pooling, video
@@ -99,14 +99,12 @@ def _draw(step: Step) -> None:
         study_of(at, item, model)
         place = empty.container()
     with place:
-        found = study_of(at, item, model)
-        left, right = st.columns([1, 1], gap="large")
-        step.draw(Lesson(at, found, left, right))
+        step.draw(Lesson(at, study_of(at, item, model)))
 
 
 def _formula_and_code(step: Step) -> None:
     with st.container(key="lesson-formula"):
-        left, right = st.columns([1, 1], gap="large")
+        left, right = columns()
         with left:
             st.subheader("The formula", anchor=False)
             st.latex(step.formula)

@@ -13,7 +13,7 @@ const WISHES = {
   P: "present",
   Escape: "leave",
 };
-const OWN = "input, textarea, select, canvas, [role=slider], [role=radio], [role=listbox], [role=option], [contenteditable]";
+const OWN = "input:not([type=checkbox]), textarea, select, canvas, [role=slider], [role=radio], [role=listbox], [role=option], [contenteditable]";
 
 const lessons = new WeakMap();
 
@@ -46,7 +46,7 @@ class Keys {
 /** Takes the focus from what was just clicked, unless one types into it. */
 function release() {
   const focused = document.activeElement;
-  if (focused?.matches("[role=slider], [role=radio], button")) focused.blur();
+  if (focused?.matches("input[type=range], input[type=radio], input[type=checkbox], [role=slider], [role=radio], button")) focused.blur();
 }
 
 export default function mount({ data, parentElement, setTriggerValue }) {

@@ -6,13 +6,14 @@ from typing import Final
 
 import streamlit as st
 
-from app.learn.at import Lesson, Step, ask, figures
+from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.bars import Bar, bars, legend
 from app.learn.board import board
 from app.learn.code import Excerpt
-from app.learn.costs import Split, vit_b16
+from app.learn.costs import Split, level_tokens, vit_b16
 from app.text import operations, percent, significant
 from tokenlearner import flops
+from tokenlearner.config import named_config
 
 SIDES: Final = tuple(range(112, 897, 112))
 STANDARD: Final = 224
@@ -20,7 +21,8 @@ STANDARD: Final = 224
 
 def draw(at: Lesson) -> None:
     """Draw the step."""
-    with at.right:
+    left, right = columns()
+    with right:
         st.markdown(
             "In every block each token looks at each token: $N$ tokens make $N \\times N$ **pairs**. Everything else "
             "in a block works on one token at a time. Take ViT-B/16, with patches of 16 × 16 pixels:"
@@ -44,10 +46,11 @@ def draw(at: Lesson) -> None:
             2,
             f"Four times the tokens, so {two.pairs // one.pairs} times the pairs; the rest grows 4 times. From {side} "
             f"to {2 * side} pixels all of ViT-B/16 grows {significant(grown)} times, and the pairs go from "
-            f"{percent(one.attention / one.total)} to {percent(two.attention / two.total)} of the work. On small "
-            "images they are cheap. On large images and on clips they are what one pays for.",
+            f"{percent(one.attention / one.total)} to {percent(two.attention / two.total)} of the work. Their share "
+            f"grows with every pixel and every frame: at {level_tokens(named_config('B/16')):,} tokens they cost as "
+            "much as all the rest of a block.",
         )
-    with at.left:
+    with left:
         cells = side // 16
         board(
             at.study.pictures[0],

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.learn.at import Lesson, Step, ask, figures
+from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.bars import answer_bars, heat_legend, tiles
 from app.learn.code import Excerpt
 from app.models import measured_accuracies
@@ -27,7 +27,8 @@ def draw(at: Lesson) -> None:
     config, loc = study.model.card.config, study.analysis.loc
     assert loc is not None
     maps = study.maps(loc)
-    with at.right:
+    left, right = columns()
+    with right:
         st.markdown(
             "One token is an average. Several, each with a map of its own, can keep apart what lies apart. These are "
             f"the maps that the model learned, after {loc} of {config.depth} blocks. They are **nested**: with 3 "
@@ -66,7 +67,7 @@ def draw(at: Lesson) -> None:
                 f"{count(few[0], 'token')} {_rate(few[1])} (from the model's card). On pictures of one centred "
                 "object, few tokens are enough. That says little about crowded scenes.",
             )
-    with at.left:
+    with left:
         shown = maps.shape[1]
         scale = clip_scale(maps)
         st.html(

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.learn.at import Lesson, Step, ask
+from app.learn.at import Lesson, Step, ask, columns
 from app.learn.board import board
 from app.learn.code import Excerpt
 from app.learn.study import half_of
@@ -23,7 +23,8 @@ def draw(at: Lesson) -> None:
     config, loc, patches = study.model.card.config, study.analysis.loc, study.num_patches
     assert loc is not None
     maps = study.maps(loc)
-    with at.right:
+    left, right = columns()
+    with right:
         st.markdown(
             f"**TokenLearner** is a small module between two blocks, here after {loc} of {config.depth}. For each "
             f"token that it makes, it computes a **map**: one weight for each of the {patches} patches. A small MLP "
@@ -53,7 +54,7 @@ def draw(at: Lesson) -> None:
             0 if len(half) <= few else 1 if len(half) <= some else 2,
             f"The heaviest **{len(half)}**, now outlined. With equal weights it would take {-(-patches // 2)}.",
         )
-    with at.left:
+    with left:
         board(
             study.pictures[0],
             study.grid_hw,

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.learn.at import Lesson, Step, ask, figures
+from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.board import board
 from app.learn.code import Excerpt
 from tokenlearner.config import ModelConfig
@@ -17,13 +17,15 @@ def draw(at: Lesson) -> None:
     """Draw the step."""
     config, geometry = at.study.model.card.config, at.study.analysis.geometry
     side, own = geometry.input_hw[0], config.patch_size[0]
-    rows, columns = geometry.grid_hw
-    with at.right:
+    rows, cols = geometry.grid_hw
+    left, right = columns()
+    with right:
         st.markdown(
-            "A Vision Transformer does not work on pixels. It cuts the picture into squares, the **patches**, and "
-            f"turns each into a vector. Our image model takes {geometry.input_hw[0]} × {geometry.input_hw[1]} pixels "
-            f"in patches of {own} × {own}: {rows} × {columns} = **{rows * columns} patches**, each a vector of "
-            f"{config.embed_dim} numbers. A position embedding, added to the vector, says where the patch was."
+            "A Vision Transformer does not take pixels one by one. It cuts the picture into squares, the "
+            f"**patches**, and turns each into a vector. Our image model takes {geometry.input_hw[0]} × "
+            f"{geometry.input_hw[1]} pixels in patches of {own} × {own}: {rows} × {cols} = **{rows * cols} patches**, "
+            f"each a vector of {config.embed_dim} numbers. A position embedding, added to the vector, says where the "
+            "patch was."
         )
         if config.stem == "conv":
             st.markdown(
@@ -46,9 +48,9 @@ def draw(at: Lesson) -> None:
             "The patches become half as wide and half as high. How many are there then?",
             ("2 times as many", "4 times as many", "16 times as many"),
             1,
-            f"Twice as many across and twice as many down: {rows * columns} would become {4 * rows * columns}.",
+            f"Twice as many across and twice as many down: {rows * cols} would become {4 * rows * cols}.",
         )
-    with at.left:
+    with left:
         board(
             at.study.pictures[0],
             (side // patch, side // patch),
@@ -70,6 +72,7 @@ STEP: Final = Step(
     "vector. $X$: all vectors, one a row.",
     code=(
         Excerpt(ModelConfig.grid_hw, "rows, columns = "),
-        Excerpt(TokenLearnerViT._embed, "x = self.embed(pixels).unsqueeze(1)", "return x + self._pos_embed"),
+        Excerpt(TokenLearnerViT._embed, "x = self.embed(pixels).unsqueeze(1)"),
+        Excerpt(TokenLearnerViT._embed, "return x + self._pos_embed"),
     ),
 )

@@ -10,7 +10,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.learn.at import Lesson, Step, ask
+from app.learn.at import Lesson, Step, ask, columns
 from app.learn.bars import Bar, bars, legend
 from app.learn.code import Excerpt
 from app.models import measured_accuracies
@@ -42,10 +42,11 @@ def draw(at: Lesson) -> None:
     card = study.model.card
     config = card.config
     counts = measured_counts(card)
-    with at.right:
+    left, right = columns()
+    with right:
         st.markdown(
             "Blocks before the module see all patches, blocks behind it only the tokens. **Early is cheap**, but the "
-            "tokens are made from features that have hardly been worked on. **Late is dear**, and safe."
+            "tokens are made from features that have hardly been worked on. **Late costs more** and risks less."
         )
         k = st.segmented_control(
             "Tokens",
@@ -62,9 +63,9 @@ def draw(at: Lesson) -> None:
             f"The module sits after {middle} of {config.depth} blocks. How much of the plain network's work is left?",
             ("less than 40 %", "40 to 70 %", "more than 70 %"),
             0 if share < 0.4 else 1 if share <= 0.7 else 2,
-            f"**{percent(share)}**: the blocks before it are as dear as ever, those behind it cost next to nothing.",
+            f"**{percent(share)}**: the blocks before it cost what they always did, those behind it next to nothing.",
         )
-    with at.left:
+    with left:
         st.html(bars(place_bars(config, card, k)))
         st.html(legend(("before the module", "module", "behind it")))
         st.caption(_source(read_own(card)))

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float32
 
-from app.learn.at import Lesson, Step, ask
+from app.learn.at import Lesson, Step, ask, columns
 from app.learn.bars import answer_bars
 from app.learn.board import board, painted
 from app.learn.code import Excerpt
@@ -31,7 +31,8 @@ def draw(at: Lesson) -> None:
 def _instrument(at: Lesson) -> None:
     study = at.study
     config = study.model.card.config
-    with at.right:
+    left, right = columns()
+    with right:
         st.markdown(
             "A token is the sum of the patches' vectors, each times its weight. **Paint a map by hand**: under the "
             "picture you see the token that it pools; the bars are the network's answer when this one token is all "
@@ -67,7 +68,7 @@ def _instrument(at: Lesson) -> None:
             0 if same else 1,
             f"From the corner alone: {_said(in_corner)}. By the learned map: {_said(learned)}. {_why(loc, same)}",
         )
-    with at.left:
+    with left:
         board(
             study.pictures[0],
             study.grid_hw,

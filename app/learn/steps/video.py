@@ -6,9 +6,10 @@ from typing import Final
 
 import streamlit as st
 
-from app.learn.at import Lesson, Step, ask, figures
+from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.bars import answer_bars, heat_legend, tiles
 from app.learn.code import Excerpt
+from app.learn.study import CLIP_S
 from app.models import measured_accuracies
 from app.text import operations, percent, significant
 from tokenlearner import flops
@@ -26,7 +27,8 @@ def draw(at: Lesson) -> None:
     maps = study.maps(loc)
     steps, tokens = maps.shape[:2]
     tubelets = steps * study.num_patches
-    with at.right:
+    left, right = columns()
+    with right:
         st.markdown(
             f"Our video model takes {config.num_frames} frames, {config.tubelet_size} at a time: {steps} time steps "
             f"of {study.num_patches} patches. Its blocks compare all patches of all time steps with each other: "
@@ -69,7 +71,7 @@ def draw(at: Lesson) -> None:
                 st.markdown(f"**{group.capitalize()}**")
                 st.html(answer_bars(study.best(logits, 2, group)))
         st.caption(_limits(study.model.card, loc))
-    with at.left:
+    with left:
         pictures = [study.pictures[min(step, len(study.pictures) - 1)] for step in range(steps)]
         seconds = study.analysis.timestamps_s
         scale = clip_scale(maps)
@@ -86,7 +88,8 @@ def draw(at: Lesson) -> None:
         st.html(heat_legend(scale))
         unused = f" With {k} per time step, {token_name(token).lower()} is not used." if token >= k else ""
         st.caption(
-            f"{token_name(token)} in each time step, over its first frame; the middle of the start of the clip.{unused}"
+            f"{token_name(token)} in each time step, over the middle of its first frame; the first {CLIP_S:g} s of "
+            f"the clip.{unused}"
         )
 
 
