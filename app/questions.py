@@ -28,6 +28,9 @@ MOST_ITEMS: Final = 12_000
 """Coalitions times frames that a Shapley question runs at most; of a long clip it takes fewer frames, evenly spread."""
 FEWEST_ROWS: Final = 4
 _ORDERS: Final = 64
+_DELETION_ROWS: Final = 6
+_DELETION_DRAWS: Final = 4
+"""Frames and random orders of the deletion: whole passes, the costliest part of a doubt."""
 _SHARES: Final = (0.02, 0.4, 1.0)
 """Where the parts of a doubt end on its bar: maps, random weights, deletion."""
 
@@ -162,6 +165,8 @@ def _doubt(
         found,
         index,
         others=others,
+        max_rows=_DELETION_ROWS,
+        draws=_DELETION_DRAWS,
         progress=meter.part("deleting patches", *_SHARES[1:]),
         cancel=cancel,
     )
