@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tokenlearner.cli.evaluate import DASH, label, table, two
+from tokenlearner.cli.tables import DASH, label, table, two
 
 if TYPE_CHECKING:
     from tokenlearner.analysis.results import ClipEvaluation, FollowingResult

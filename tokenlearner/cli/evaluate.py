@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tokenlearner.cards import card_paths, save_card
+from tokenlearner.cli.tables import DASH, label, table, two
 from tokenlearner.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tokenlearner.data.dataset import ImageSet
     from tokenlearner.weights import LoadedModel
 
-DASH: Final = "–"
 _IMAGE_MODEL: Final = "photos110-elastic"
 
 _LEGEND: Final = """\
@@ -255,12 +255,6 @@ def _video_lines(found: Evaluation) -> Iterator[str]:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns to the right under their heads."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-
-
 def _images(args: argparse.Namespace) -> ImageSet:
     from tokenlearner.data.dataset import load_split, read_image_set
 
@@ -301,13 +295,3 @@ def _update_card(loaded: LoadedModel, found: Evaluation | ClipEvaluation) -> Non
     metrics = {"evaluation": measured, **{k: v for k, v in loaded.card.metrics.items() if k != "evaluation"}}
     save_card(loaded.path, dataclasses.replace(loaded.card, metrics=metrics))
     print(f"\nCard updated: {card_paths(loaded.path)[0]}")
-
-
-def label(loc: int | None) -> str:
-    """A place as tables write it."""
-    return "none" if loc is None else str(loc)
-
-
-def two(value: float | None) -> str:
-    """A share with two digits, or a dash."""
-    return DASH if value is None else f"{value:.2f}"
