@@ -3,6 +3,7 @@ import { WEIGHTS } from "./maps.js";
 
 /** How far back a trail reaches, in seconds. */
 export const TRAIL_S = 2;
+const MOST_POINTS = 40;
 
 export class Trails {
   /** @param {import("./maps.js").TokenMaps} maps */
@@ -41,8 +42,13 @@ export class Trails {
   /** The trail of a token up to a step, oldest first: places 0..1 with their freshness, 0 gone .. 1 now. */
   path(step, token) {
     const { timestamps } = this.maps;
+    let first = step;
+    while (first > 0 && timestamps[step] - timestamps[first - 1] < TRAIL_S) first--;
+    const stride = Math.ceil((step - first + 1) / MOST_POINTS);
     const points = [];
-    for (let i = step; i >= 0 && timestamps[step] - timestamps[i] < TRAIL_S; i--) {
+    for (let i = step; i >= first; i--) {
+      // Always the same steps of a clip, or a trail would tremble while it moves on.
+      if (i !== step && i % stride) continue;
       const centre = this.centre(i, token);
       if (!centre) break;
       points.unshift({ x: centre[0], y: centre[1], fresh: 1 - (timestamps[step] - timestamps[i]) / TRAIL_S });
