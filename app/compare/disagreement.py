@@ -114,7 +114,8 @@ def disagreement(found: Sequence[Analysis], question: str) -> Disagreement:
     common = tuple(len(set(own) & set(_names(one, group))) for one, group in zip(found, groups, strict=True))
     compared = np.array(common) > 0
     divergence = np.full(probs.shape[:2], np.nan)
-    divergence[compared] = total_variation(probs[compared], probs[:1])
+    for lane in np.flatnonzero(compared):
+        divergence[lane] = total_variation(probs[lane], probs[0])
     top1 = np.where(compared[:, None], probs.argmax(axis=2), -1)
     step = float(times_s[-1] - times_s[-2]) if len(times_s) > 1 else 0.0
     return Disagreement(times_s, float(times_s[-1]) + step, names, top1, divergence, common)

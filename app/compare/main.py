@@ -127,6 +127,8 @@ def _lane(one: Filled, scales: Mapping[str, float]) -> None:
     prediction_panel(found, player=player_key(one.letter), key=f"compare says {one.letter}")
     per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
     st.html(compute_bars(found.compute, found.baseline, "MACs", per=per))
+    if found.clip_frames > 1:
+        st.caption(f"Compute of one {per}.")
 
 
 def _compared(filled: Sequence[Filled]) -> Disagreement | None:
@@ -164,7 +166,8 @@ def player_key(letter: str) -> str:
 
 def notes(filled: Sequence[Filled], compared: Disagreement) -> list[str]:
     """What has to be known to read the comparison."""
-    said = ["All lanes are drawn at one scale."] if any(one.found.token_maps is not None for one in filled) else []
+    drawn = [one.found.map_unit for one in filled if one.found.token_maps is not None]
+    said = ["The maps of all lanes are drawn at one scale."] if len(drawn) > 1 and len(set(drawn)) == 1 else []
     for position, one in enumerate(filled[1:], start=1):
         common = compared.common[position]
         if not common:
@@ -179,6 +182,10 @@ def notes(filled: Sequence[Filled], compared: Disagreement) -> list[str]:
         if frames > 1 and one.found.media.kind == "video":
             said.append(
                 f"Lane {one.letter} answers once per clip of {frames} frames; the answer holds for all of them."
+            )
+        if frames > 1 and one.found.media.kind == "image":
+            said.append(
+                f"Lane {one.letter} is a video model: it saw the picture {frames} times over, where nothing moves."
             )
         if not one.found.provenance.trained:
             said.append(f"Lane {one.letter} has random weights: its maps and answers mean nothing.")

@@ -13,7 +13,7 @@ from app.compare.disagreement import Disagreement
 from app.compare.lanes import lane_words
 from app.explore.compute import accuracy_words
 from app.explore.page import Here, wait_for
-from app.text import class_label, milliseconds, operations, percent
+from app.text import class_label, milliseconds, operations, percent, plain
 from tokenlearner.engine import Analysis, Latency
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
@@ -132,6 +132,6 @@ def _measure(at: Here, lanes: Sequence[Filled]) -> None:
                 )
                 wait_for(job)
     except TokenLearnerError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
     else:
         st.rerun()

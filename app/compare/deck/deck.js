@@ -139,10 +139,6 @@ export class Deck {
 
   draw() {
     const { data } = this;
-    if (data.still) {
-      this.find(".now").textContent = "";
-      return;
-    }
     const time = this.time;
     this.find(".cursor").style.left = `${this.x(time) / 10}%`;
     this.find(".time").textContent = `${time.toFixed(2)} / ${data.end.toFixed(2)} s`;

@@ -19,6 +19,7 @@ export class LockStep {
     this.told = told;
     this.keys = [];
     this.players = new Map();
+    this.tokens = new Map();
     this.time = null;
     this.playing = false;
     this.leader = null;
@@ -58,7 +59,7 @@ export class LockStep {
   adopt(key, root) {
     const video = root.querySelector("video");
     const stopped = new AbortController();
-    const player = { key, root, video, stopped, soughtAt: 0, ready: false, asked: video.playbackRate, tokens: 0 };
+    const player = { key, root, video, stopped, soughtAt: 0, ready: false, asked: video.playbackRate };
     this.players.set(key, player);
     this.showAll(player);
     root.dataset.inStep = "";
@@ -101,10 +102,11 @@ export class LockStep {
   }
 
   /** Another number of tokens is shown whole: what was chosen among fewer says nothing about the new ones. */
-  showAll(player) {
-    const tokens = player.root.querySelectorAll(".chip").length;
-    if (player.tokens && tokens !== player.tokens) player.root.querySelector('[data-act="all"]').click();
-    player.tokens = tokens || player.tokens;
+  showAll({ key, root }) {
+    const tokens = root.querySelectorAll(".chip").length;
+    if (!tokens) return;
+    if (this.tokens.has(key) && this.tokens.get(key) !== tokens) root.querySelector('[data-act="all"]').click();
+    this.tokens.set(key, tokens);
   }
 
   get followers() {
@@ -120,7 +122,7 @@ export class LockStep {
 
   onTime({ key, time_s: time }) {
     const player = this.players.get(key);
-    if (!player) return;
+    if (!player?.ready) return; // before it has joined the others, its time says nothing
     if (this.playing) {
       if (player !== this.leader) return;
       this.time = time;

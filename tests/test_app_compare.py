@@ -1,0 +1,282 @@
+"""The Compare page, driven without a browser: lanes show the library's numbers, and share what was computed."""
+
+import dataclasses
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app import cache
+from app.explore import asking
+from app.results import Shown
+from app.server import Server
+from app.text import operations, percent
+from app.visits import Visit
+from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.engine_cases import TINY, VIDEO, pictures, write_clip
+from tokenlearner import cards, flops
+from tokenlearner.engine import plan_geometry
+from tokenlearner.errors import Cancelled
+from tokenlearner.samples import list_samples
+
+CAT = plan_geometry(TINY, (300, 451))  # the sample has 300 x 451 pixels
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save_tiny_model(folder)
+    save_tiny_model(folder, "video", config=VIDEO)
+    return folder
+
+
+@pytest.fixture
+def page(models: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page with a photograph, not run yet."""
+    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
+    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
+    st.cache_data.clear()
+    at = AppTest.from_file(repository / "app" / "views" / "compare.py", default_timeout=LIMIT_S)
+    at.session_state["compared instead of"] = ("sample:cat", None)
+    yield at
+    st.cache_data.clear()
+
+
+def settled(at: AppTest) -> AppTest:
+    """Run the page until nothing is under way any more."""
+    at.run()
+    for _ in range(200):
+        assert not at.exception, at.exception[0].value
+        if "Cancel" not in [button.label for button in at.button]:
+            return at
+        visit = visit_of(at)
+        assert visit.job is None or visit.job[1].wait(LIMIT_S)
+        at.run()
+    pytest.fail("the page did not settle")
+
+
+def visit_of(at: AppTest) -> Visit:
+    return cache.server().visits.arrive(at.session_state["visit"])
+
+
+def button(at: AppTest, label: str):
+    return next(widget for widget in at.button if widget.label == label)
+
+
+def choose(at: AppTest, preset: str) -> AppTest:
+    at.pills(key="compare preset").set_value(preset)
+    return settled(at)
+
+
+def of_the_cat() -> Shown:
+    """What the trained image model made of the photograph."""
+    return next(
+        shown
+        for shown, _ in cache.server().results._kept.values()
+        if shown.request.item == "sample:cat" and shown.model.card.name == "tiny" and not shown.model.random
+    )
+
+
+def table(at: AppTest) -> list[list[str]]:
+    """Cells of the table, a list for each row."""
+    html = next(element.proto.body for element in at.get("html") if "compare-table" in element.proto.body)
+    rows = re.findall(r"<tr>(.*?)</tr>", html)
+    return [re.findall(r"<t[hd][^>]*>(?:<b[^>]*>)?(.*?)(?:</b>)?</t[hd]>", row) for row in rows]
+
+
+def column(at: AppTest, name: str) -> list[str]:
+    head, *rows = table(at)
+    return [row[head.index(name)] for row in rows]
+
+
+def mega(loc: int | None, num_tokens: int | None) -> str:
+    return operations(flops.compute(TINY, image_hw=CAT.input_hw, loc=loc, num_tokens=num_tokens).total_macs, "MACs")[0]
+
+
+def captions(at: AppTest) -> str:
+    return "\n".join(caption.value for caption in at.caption)
+
+
+def test_the_page_opens_with_many_tokens_beside_few(page):
+    at = settled(page)
+    assert not at.error
+    assert column(at, "") == ["A", "B"]
+    assert column(at, "Network") == ["6 tokens after 1 of 5 blocks, tiny", "2 tokens after 1 of 5 blocks, tiny"]
+    assert column(at, "MMACs a frame") == [mega(1, 6), mega(1, 2)]
+    plain = flops.baseline(TINY, image_hw=CAT.input_hw).total_macs
+    few = flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=2).total_macs
+    assert column(at, "of plain ViT")[1] == percent(few / plain)
+    assert column(at, "Same as A")[0] == ""
+    assert column(at, "Same as A")[1] in ("100 %", "0 %")
+
+
+def test_lanes_of_one_model_share_one_analysis(page, monkeypatch):
+    analysed = []
+    analyse = Server._analyse
+    monkeypatch.setattr(Server, "_analyse", lambda self, *rest: (analysed.append(rest[3]), analyse(self, *rest))[1])
+    st.cache_resource.clear()
+    at = settled(page)
+    at = choose(at, "tokens | plain ViT")
+    assert column(at, "MMACs a frame") == [mega(1, 6), mega(None, None)]
+    assert column(at, "of plain ViT")[1] == "100 %"
+    assert len(analysed) == 1
+    choose(at, "trained | random weights")
+    assert len({request.model for request in analysed}) == len(analysed) == 2
+
+
+def test_the_table_holds_what_the_engine_answers(page):
+    at = choose(page.run(), "¼ | ¾ of the depth")
+    shown = of_the_cat()
+    for top1, loc in zip(column(at, "Top-1"), (1, 3), strict=True):
+        found = cache.server().known_view(shown, (loc, 6, ()))
+        best = found.top(1)[0]
+        assert top1 == f"{best.name} {percent(best.probability)}"
+
+
+def test_random_weights_say_so(page):
+    at = choose(page.run(), "trained | random weights")
+    assert column(at, "Network")[1].endswith(", random weights")
+    assert column(at, "Accuracy")[1] == "–"
+    assert "Lane B has random weights: its maps and answers mean nothing." in captions(at)
+
+
+def test_a_video_model_beside_an_image_model(page):
+    at = choose(page.run(), "image | video model")
+    assert column(at, "Network")[1] == "6 tokens after 1 of 5 blocks, video"
+    assert "Lane B is a video model: it saw the picture 4 times over" in captions(at)
+    assert column(at, "Moved from A")[1].endswith(" %")
+
+
+def test_a_lane_is_changed_by_its_own_controls(page):
+    at = settled(page)
+    at.slider(key="compare tokens B").set_value(4)
+    at = settled(at)
+    assert column(at, "Network")[1] == "4 tokens after 1 of 5 blocks, tiny"
+    at.select_slider(key="compare place B").set_value(TINY.depth)
+    at = settled(at)
+    assert column(at, "Network")[1] == "Plain ViT, every patch, tiny"
+    assert at.slider(key="compare tokens B").disabled
+    at.selectbox(key="compare model A").set_value("video")
+    at = settled(at)
+    assert column(at, "Network")[0] == "6 tokens after 1 of 5 blocks, video"
+
+
+def test_there_are_two_to_four_lanes(page):
+    at = settled(page)
+    for expected in (3, 4):
+        button(at, "Lane").click()
+        at = settled(at)
+        assert len(column(at, "")) == expected
+    assert button(at, "Lane").disabled
+    assert [name.split()[0] for name in column(at, "Network")] == ["6", "2", "1", "1"]
+    at.button(key="compare remove A").click()
+    at = settled(at)
+    at.button(key="compare remove A").click()
+    at = settled(at)
+    assert [name.split()[0] for name in column(at, "Network")] == ["1", "1"]
+    assert "Remove this lane" not in [one.label for one in at.button]
+
+
+def test_times_are_measured_on_request(page):
+    at = settled(page)
+    if "–" in column(at, "Time"):
+        button(at, "Measure the time").click()
+        at = settled(at)
+    assert all(time.endswith(" ms a frame") for time in column(at, "Time"))
+    assert "Measure the time" not in [one.label for one in at.button]
+
+
+def test_the_photo_of_explore_is_taken_over_until_another_is_chosen_here(page):
+    at = settled(page)
+    visit, shown = visit_of(at), of_the_cat()
+
+    def explore(item: str) -> None:
+        visit.shown = dataclasses.replace(shown, request=dataclasses.replace(shown.request, item=item))
+
+    explore("sample:astronaut")
+    at = settled(at)
+    assert at.selectbox(key="compare item").value == "sample:astronaut"
+    at.selectbox(key="compare item").set_value("sample:coffee")
+    at = settled(at)
+    at = settled(at)
+    assert at.selectbox(key="compare item").value == "sample:coffee"
+    explore("sample:rocket")
+    at = settled(at)
+    assert at.selectbox(key="compare item").value == "sample:rocket"
+
+
+def test_an_upload_is_compared_and_a_broken_one_named(page, tmp_path):
+    at = settled(page)
+    clip = write_clip(tmp_path / "disc.mp4", pictures(8, (46, 80))).read_bytes()
+    at.file_uploader[0].set_value([("disc.mp4", clip, "video/mp4")])
+    at = settled(at)
+    assert at.selectbox(key="compare item").value.startswith("file:")
+    assert column(at, "") == ["A", "B"]
+    at.file_uploader[0].set_value([("broken.mp4", b"nothing", "video/mp4")])
+    at = settled(at)
+    assert [error.value.split(" ")[0] for error in at.error] == [r"broken\.mp4"]
+    assert column(at, "") == ["A", "B"]
+    assert len(at.selectbox(key="compare item").options) == 1 + len(list_samples())
+
+
+def test_cancel_frees_the_device_and_the_lane_can_be_tried_again(page, monkeypatch):
+    at = settled(page)
+    begun, stopped = threading.Event(), threading.Event()
+
+    def endless(self, ticket, *_):
+        begun.set()
+        assert ticket.cancel.wait(LIMIT_S)
+        stopped.set()
+        raise Cancelled("stopped")
+
+    at.selectbox(key="compare item").set_value("sample:photographer")
+    with monkeypatch.context() as patched:
+        patched.setattr(Server, "_analyse", endless)
+        at.run()
+        assert begun.wait(LIMIT_S)
+        button(at, "Cancel").click()
+        at.run()
+        assert stopped.wait(LIMIT_S)
+    at = settled(at)
+    assert {note.value for note in at.info} == {"Stopped. The other lanes are still here."}
+    at.button(key="compare retry A").click()
+    at = settled(at)
+    assert not at.info
+    assert column(at, "") == ["A", "B"]
+
+
+def test_a_long_analysis_waits_for_a_yes(page, tmp_path, monkeypatch):
+    at = settled(page)
+    monkeypatch.setattr(asking, "LONG_S", 0.0)
+    clip = write_clip(tmp_path / "disc.mp4", pictures(9, (46, 82))).read_bytes()
+    at.file_uploader[0].set_value([("long.mp4", clip, "video/mp4")])
+    at = settled(at)
+    assert [note.value.split(":")[0] for note in at.info] == [r"long\.mp4", r"long\.mp4"]
+    button(at, "Analyse").click()
+    at = settled(at)
+    assert not at.info
+    assert column(at, "") == ["A", "B"]
+
+
+def test_features_that_had_to_make_room_are_asked_for_again(page):
+    at = settled(page)
+    cache.server().engine(of_the_cat().model, "cpu").features.clear()
+    at.slider(key="compare tokens B").set_value(5)
+    at = settled(at)
+    assert any("had to make room" in note.value for note in at.info)
+    button(at, "Analyse again").click()
+    at = settled(at)
+    assert not at.info
+    assert column(at, "Network")[1].startswith("5 tokens")
+
+
+def test_without_a_model_the_page_says_what_to_do(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "BUNDLED_DIR", tmp_path / "nothing")
+    st.cache_data.clear()
+    at = page.run()
+    assert not at.exception
+    assert at.error[0].value.startswith(r"No model is installed\.")
