@@ -81,10 +81,13 @@ def measured_accuracies(card: ModelCard) -> tuple[MeasuredAccuracy, ...]:
     Where nothing was measured afterwards, what was measured at the end of the training stands in.
     """
     found: dict[tuple[int | None, int], MeasuredAccuracy] = {}
+    questions = [group.name for group in card.config.label_groups]
     for row in _rows(card.metrics):
-        loc, tokens, top1 = row.get("loc"), row.get("num_tokens"), row.get("top1")
+        loc, tokens = row.get("loc"), row.get("num_tokens")
+        by_group = {name: float(row[name]) for name in questions if isinstance(row.get(name), int | float)}
+        top1 = row.get("top1", next(iter(by_group.values()), None))
         if isinstance(top1, int | float) and isinstance(tokens, int) and (loc is None or isinstance(loc, int)):
-            found.setdefault((loc, tokens), MeasuredAccuracy(loc, tokens, float(top1)))
+            found.setdefault((loc, tokens), MeasuredAccuracy(loc, tokens, float(top1), by_group))
     if not found:
         found = {(row.loc, row.num_tokens): row for row in _end_of_training(card)}
     return tuple(sorted(found.values(), key=lambda row: (row.loc is None, row.loc or 0, row.num_tokens)))
@@ -156,7 +159,7 @@ def _end_of_training(card: ModelCard) -> Iterator[MeasuredAccuracy]:
 def _rows(metrics: Any) -> Iterator[Mapping[str, Any]]:
     """All mappings inside nested mappings and lists, from the outside in."""
     if isinstance(metrics, Mapping):
-        if "top1" in metrics and "num_tokens" in metrics:
+        if "num_tokens" in metrics:
             yield metrics
         for value in metrics.values():
             yield from _rows(value)

@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from app.brought import BROUGHT, MAX_KEPT, BroughtModels
 from app.explore import model_choice
 from app.jobs import Worker
-from app.models import ModelChoice, from_listed
+from app.models import ModelChoice, from_listed, measured_accuracies
 from app.models_page import bring, facts, heat
 from app.models_page import main as models_page
 from app.text import millions
@@ -30,7 +30,7 @@ from tokenlearner.cards import ListedModel, read_card
 from tokenlearner.cli import main
 from tokenlearner.errors import CheckpointError, ConfigError
 from tokenlearner.timm_backbone import timm_config
-from tokenlearner.weights import save_checkpoint
+from tokenlearner.weights import list_models, save_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -401,3 +401,29 @@ def test_a_video_model_has_a_table_for_each_question():
     card = dataclasses.replace(tiny_model().card, metrics=metrics)
     found = {one.name: one.values for one in facts.measures(card)}
     assert found == {"Top-1, object": {(1, 2): 0.2, (None, 0): 0.3}, "Top-1, motion": {(1, 2): 0.4}}
+
+
+def test_a_video_model_says_how_its_tokens_follow_what_moves() -> None:
+    (card,) = (listed.card for listed in list_models() if listed.card.name == "moving-objects-elastic")
+    written = card.metrics["evaluation"]
+    (row,) = (
+        row
+        for row in written["objects in sequences"]
+        if (row["maps"], row["loc"], row["num_tokens"]) == ("tokens", card.config.default_loc, 8)
+    )
+    setting, tests = facts.looking(card)
+    assert setting == (card.config.default_loc, 8)
+    assert [one.test for one in tests] == ["moving object in a made clip", "moving object in a real clip"]
+    assert tests[1].share == row["mass"]
+    assert (tests[0].pictures, tests[1].pictures) == (384, 28)
+    assert tests[1].centre == pytest.approx(0.18, abs=0.01)
+    assert "clips made of pictures" in facts.conditions(card)
+    assert not any("look at objects" in claim for claim in facts.not_claimed(ModelChoice(card, Path(), 0)))
+
+
+def test_the_accuracy_of_a_video_model_is_that_of_its_evaluation() -> None:
+    (card,) = (listed.card for listed in list_models() if listed.card.name == "moving-objects-elastic")
+    rows = {(row["loc"], row["num_tokens"]): row for row in card.metrics["evaluation"]["choices"]}
+    found = {(row.loc, row.num_tokens): row for row in measured_accuracies(card)}
+    assert found.keys() == rows.keys()
+    assert all(found[key].by_group == {q: rows[key][q] for q in ("object", "motion")} for key in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -42,6 +43,13 @@ class Measure:
 _MEASURES: Final[tuple[tuple[str, str, str, bool, bool | None], ...]] = (
     ("top1", "Top-1 accuracy", "Share of unseen pictures whose most probable class is right.", True, True),
     ("mean_class", "Mean over classes", "Accuracy of each class, averaged: rare classes count as much.", True, True),
+    (
+        "motion_frozen",
+        "Motion from one frame",
+        "Motions named when one frame is shown throughout: chance is right.",
+        True,
+        None,
+    ),
     ("agreement", "Agreement", "Share of unseen pictures for which it names the teacher's class.", True, True),
     ("unexplained", "Unexplained", "Difference from the teacher's features: 0 the same, 1 hopeless.", False, False),
     ("entropy", "Entropy", "How spread the maps are: 1 is uniform, which says nothing.", False, None),
@@ -50,6 +58,10 @@ _MEASURES: Final[tuple[tuple[str, str, str, bool, bool | None], ...]] = (
     ("coverage", "Coverage", "Share of the frame on which some token looks.", True, None),
 )
 
+_FOLLOWED: Final = (
+    ("objects in clips", "clips", "moving object in a made clip"),
+    ("objects in sequences", "sequences", "moving object in a real clip"),
+)
 _TESTS: Final = (
     ("objects whole", "object on white, filling the picture"),
     ("objects placed", "object on white, anywhere"),
@@ -145,7 +157,42 @@ def looking(card: ModelCard) -> tuple[Setting | None, tuple[Looking, ...]]:
         values = {name: row.get(name) for name in ("kept", "centre_prior", "mean_map", "random_weights", "uniform")}
         count = row.get("pictures") or row.get("frames") or 0
         found.append(Looking(words, int(count), *(None if v is None else float(v) for v in values.values())))
+    for key, counted, words in _FOLLOWED:
+        followed = _followed(evaluation, key, counted, words, card.config.default_loc)
+        if followed is not None:
+            setting = setting or followed[0]
+            found.append(followed[1])
     return setting, tuple(found)
+
+
+def _followed(
+    evaluation: Row, key: str, counted: str, words: str, default_loc: int | None
+) -> tuple[Setting, Looking] | None:
+    """How a video model's kept token follows the object, at its own place with the most tokens measured."""
+    rows = [row for row in evaluation.get(key, ()) if isinstance(row, Mapping)]
+    tokens = [row for row in rows if row.get("maps") == "tokens"]
+    own = [row for row in tokens if row.get("loc") == default_loc] or tokens
+    best = max(own, key=lambda one: int(one.get("num_tokens") or 0), default=None)
+    if best is None:
+        return None
+    setting = (best.get("loc"), int(best.get("num_tokens") or 0))
+
+    def mass(maps: str, *, anywhere: bool = False) -> float | None:
+        for row in rows:
+            if row.get("maps") == maps and (anywhere or (row.get("loc"), row.get("num_tokens")) == setting):
+                return float(row["mass"])
+        return None
+
+    count = re.match(r"\d+", str(evaluation.get("conditions", {}).get(counted, "0")))
+    return setting, Looking(
+        words,
+        int(count[0]) if count else 0,
+        mass("tokens"),
+        mass("centre prior", anywhere=True),
+        mass("mean maps"),
+        mass("random weights"),
+        mass("uniform", anywhere=True),
+    )
 
 
 def conditions(card: ModelCard) -> str:
@@ -154,7 +201,8 @@ def conditions(card: ModelCard) -> str:
     told = evaluation.get("conditions") if isinstance(evaluation, Mapping) else None
     if isinstance(told, Mapping) and told.get("photographs"):
         where = f", {told['part']}" if told.get("part") else ""
-        return f"Measured after training on {told['photographs']} pictures that it never saw{where}."
+        what = f"{told['clips']} clips made of pictures" if told.get("clips") else f"{told['photographs']} pictures"
+        return f"Measured after training on {what} that it never saw{where}."
     distilled = card.metrics.get("distillation")
     if isinstance(distilled, Mapping):
         return f"Measured on {distilled.get('photographs', 'some')} photographs kept back, against the teacher."
