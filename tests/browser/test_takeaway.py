@@ -45,9 +45,7 @@ def test_the_file_plays_from_disk(open_file: Callable[..., Page], scheme: str):
     assert page.locator("video").evaluate("video => !video.paused && video.videoWidth") == 160
     assert page.asked[0].startswith("file:")  # type: ignore[attr-defined]
     assert all(url.startswith("blob:") for url in page.asked[1:])  # type: ignore[attr-defined]
-    ink, ground = page.locator("body").evaluate(
-        "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
-    )
+    ink, ground = page.locator("body").evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
     brightness = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ink, ground)]
     assert (brightness[0] < brightness[1]) == (scheme == "light")
 
