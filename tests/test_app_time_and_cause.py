@@ -158,7 +158,8 @@ def test_deletion_curves_are_drawn_to_scale(engine, found, media):
     html = deletion_plot(curve, "<cat>")
     assert "&lt;cat&gt;" in html
     assert "<cat>" not in html
-    line = re.search(r'class="attended" points="([^"]+)"', html)[1].split()
+    drawn = base64.b64decode(re.search(r"data:image/svg\+xml;base64,([^\"]+)", html)[1]).decode()
+    line = re.search(r'class="attended"[^>]* points="([^"]+)"', drawn)[1].split()
     heights = np.array([float(point.split(",")[1]) for point in line])
     values = curve.curves["attended"]
     assert len(line) == len(curve.fractions)

@@ -23,6 +23,13 @@ from tokenlearner.shapley import ShapleyValues
 _TOP: Final = 3
 _PLOT: Final = (600, 190)
 """Width and height of the deletion curves' field, in units of its own."""
+_GREY: Final = "#8a9099"
+_STROKES: Final = {
+    # Colours that stand out on light and dark pages: a picture does not know the page's own.
+    ATTENDED: 'stroke="#1f86cc" stroke-width="4"',
+    CENTRE: f'stroke="{_GREY}" stroke-width="2.5" stroke-dasharray="6 5"',
+    "other": 'stroke="#d55e00" stroke-width="3"',
+}
 
 
 def worth_bars(found: ShapleyValues) -> str:
@@ -129,20 +136,23 @@ def deletion_plot(found: DeletionCurve, class_name: str) -> str:
     if len(found.random):
         upper, lower = found.random.max(axis=0).tolist(), found.random.min(axis=0).tolist()
         back = " ".join(at(fraction, value) for fraction, value in zip(found.fractions[::-1], lower[::-1], strict=True))
-        parts.append(f'<polygon class="chance" points="{path(upper)} {back}"/>')
+        parts.append(f'<polygon class="chance" fill="{_GREY}" fill-opacity="0.3" points="{path(upper)} {back}"/>')
         legend.append('<span><i class="chance"></i>random order, range of the draws</span>')
     names = {ATTENDED: "most attended first", CENTRE: "from the middle outwards"}
     for name, curve in sorted(found.curves.items(), key=lambda item: item[0] == ATTENDED):
         kind = name if name in names else "other"
         words = names.get(name, f"by the maps of {name}")
-        parts.append(
-            f'<polyline class="{kind}" points="{path(curve.tolist())}"><title>{html.escape(words)}</title></polyline>'
-        )
+        parts.append(f'<polyline class="{kind}" {_STROKES[kind]} points="{path(curve.tolist())}"/>')
         legend.insert(0, f'<span><i class="{kind}"></i>{html.escape(words)}</span>')
+    drawn = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
+        f'fill="none" vector-effect="non-scaling-stroke">{"".join(parts)}</svg>'
+    )
+    # As a picture: Streamlit keeps no SVG element inside of HTML.
+    source = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
     return (
         f'<div class="deletion"><div class="field"><span class="top">{percent(top)}</span>'
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Probability of {html.escape(class_name)} while patches are deleted">{"".join(parts)}</svg></div>'
+        f'<img src="{source}" alt="Probability of {html.escape(class_name)} while patches are deleted"></div>'
         f'<div class="axis"><span>0 %</span><span>patches deleted</span><span>{percent(last)}</span></div>'
         f'<div class="legend">{"".join(legend)}</div></div>'
     )

@@ -100,7 +100,9 @@ def test_what_tokens_are_worth_sums_to_the_difference(page):
 def test_the_switch_of_doubt_puts_worthless_maps_beside_the_real_ones(page):
     open_view(page, "Doubt")
     page.get_by_text("Doubt these maps").click()
-    page.locator(".deletion polyline.attended").wait_for(timeout=2 * LIMIT_MS, state="attached")
+    curves = page.locator(".deletion img")
+    curves.wait_for(timeout=LIMIT_MS)
+    assert curves.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
     expect(page.locator(".doubt figure")).to_have_count(5)
     expect(page.get_by_text(re.compile("With even maps .* answers? stay"))).to_be_visible()
 
