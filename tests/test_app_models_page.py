@@ -409,7 +409,7 @@ def test_a_video_model_says_how_its_tokens_follow_what_moves() -> None:
     (row,) = (
         row
         for row in written["objects in sequences"]
-        if (row["maps"], row["loc"], row["num_tokens"]) == ("tokens", card.config.default_loc, 8)
+        if (row["maps"], row.get("loc"), row["num_tokens"]) == ("tokens", card.config.default_loc, 8)
     )
     setting, tests = facts.looking(card)
     assert setting == (card.config.default_loc, 8)
