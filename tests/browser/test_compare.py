@@ -148,21 +148,21 @@ def test_a_preset_changes_the_lanes_and_the_playhead_stays(page):
     page.locator(".peaks button").first.click()
     time_s = seconds(page.locator(".peaks button").first.text_content())
     compare(page, "8 | 4 | 2 | 1 tokens")
-    expect(page.locator(".strip")).to_have_count(4)
-    expect(player(page, 3).locator(".chip")).to_have_count(1)
+    expect(page.locator(".strip")).to_have_count(4, timeout=SETTLE_MS)
+    expect(player(page, 3).locator(".chip")).to_have_count(1, timeout=SETTLE_MS)
     wait_for_step(page, time_s + 0.002, lanes=4)
     compare(page, "tokens | plain ViT")
-    expect(page.locator(".strip")).to_have_count(2)
-    expect(page.locator(".compare-table tbody tr")).to_have_count(2)
-    expect(page.locator(".compare-table")).to_contain_text("Plain ViT, every patch")
+    expect(page.locator(".strip")).to_have_count(2, timeout=SETTLE_MS)
+    expect(page.locator(".compare-table tbody tr")).to_have_count(2, timeout=SETTLE_MS)
+    expect(page.locator(".compare-table")).to_contain_text("Plain ViT, every patch", timeout=SETTLE_MS)
 
 
 def test_other_tokens_are_all_on_show(page):
     compare(page, "8 tokens | 2 tokens")
-    expect(player(page, 1).locator(".chip")).to_have_count(2)
+    expect(player(page, 1).locator(".chip")).to_have_count(2, timeout=SETTLE_MS)
     compare(page, "¼ | ¾ of the depth")
-    expect(player(page, 1).locator(".chip")).to_have_count(8)
-    expect(player(page, 1).locator(".chip[aria-pressed=true]")).to_have_count(8)
+    expect(player(page, 1).locator(".chip")).to_have_count(8, timeout=SETTLE_MS)
+    expect(player(page, 1).locator(".chip[aria-pressed=true]")).to_have_count(8, timeout=SETTLE_MS)
 
 
 def test_nothing_failed(page):
