@@ -12,8 +12,8 @@ from tokenlearner.data.moving import ClipSettings
 from tokenlearner.data.photos import Cutouts, Photos
 from tokenlearner.engine.device import pick_device
 from tokenlearner.errors import CheckpointError, ConfigError
-from tokenlearner.training.export import export
 from tokenlearner.training.batches import TrainingData
+from tokenlearner.training.export import export
 from tokenlearner.training.loop import Trainer, canvas_hw
 from tokenlearner.training.precision import Replica
 from tokenlearner.training.recipe import AugmentSettings, OptimizerSettings, Recipe, Stage

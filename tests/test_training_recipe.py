@@ -72,7 +72,9 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
         load_recipe(write(tmp_path, TINY + "[optimizer]\nspeed = 3\n"))
 
 
-VARIANTS = TINY + """
+VARIANTS = (
+    TINY
+    + """
 [variants.wide.model]
 mlp_dim = 20
 [variants.plain]
@@ -80,6 +82,7 @@ elastic = false
 [variants.plain.optimizer]
 lr = 0.5
 """
+)
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_variant_changes_what_it_names_and_nothing_else(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["", ":narrow"])
 def test_a_recipe_of_variants_needs_one_of_them(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, VARIANTS)
-    with pytest.raises(ConfigError, match="Name one of its variants: .*tiny.toml:plain, .*tiny.toml:wide"):
+    with pytest.raises(ConfigError, match=r"Name one of its variants: .*tiny\.toml:plain, .*tiny\.toml:wide"):
         load_recipe(f"{path}{name}")
 
 

@@ -65,9 +65,7 @@ def make_batch(
     rgb = random_crops(photos, chosen, canvas_hw, scale, generator)
     target = F.one_hot(photos.labels[chosen], num_classes).float()
     if num_collages:
-        collage = add_objects(
-            rgb[:num_collages], photos, cutouts, num_classes, generator, patch_share=patch_share
-        )
+        collage = add_objects(rgb[:num_collages], photos, cutouts, num_classes, generator, patch_share=patch_share)
         rgb[:num_collages], target[:num_collages] = collage.rgb, collage.target
     rgb[num_collages:], target[num_collages:] = _cutmix(
         rgb[num_collages:], target[num_collages:], settings.cutmix_share, generator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 import torch
+import torch.nn.functional as F
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
@@ -54,9 +54,7 @@ def draw_batch(
         generator: Source of every random draw, on the photographs' device.
     """
     if recipe.clips is None:
-        return make_batch(
-            data.train, chosen, data.cutouts, canvas_hw, config.num_classes, recipe.augment, generator
-        )
+        return make_batch(data.train, chosen, data.cutouts, canvas_hw, config.num_classes, recipe.augment, generator)
     assert config.num_frames is not None
     clips = make_clips(data.train, chosen, data.cutouts, canvas_hw, config.num_frames, recipe.clips, generator)
     what = F.one_hot(clips.label, config.num_classes - len(MOTIONS))

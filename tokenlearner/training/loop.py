@@ -132,7 +132,9 @@ class Trainer:
         if (self.epoch + 1) % self.recipe.measure_every and not last:
             return
         side = self.recipe.stage_at(self.epoch).img_sizes[0]
-        measures: EpochMeasures = measure(self.average, self.data, side, self.recipe, max_photos=None if last else _MEASURED)
+        measures: EpochMeasures = measure(
+            self.average, self.data, side, self.recipe, max_photos=None if last else _MEASURED
+        )
         record = {
             "epoch": self.epoch,
             "seconds": round(self.seconds, 1),
@@ -226,7 +228,9 @@ class Trainer:
 
 def _check_trainable(config: ModelConfig, recipe: Recipe) -> None:
     if config.is_video != (recipe.clips is not None):
-        raise ConfigError("A recipe of a video model has num_frames in [model] and a section [clips]; one of images, neither.")
+        raise ConfigError(
+            "A recipe of a video model has num_frames in [model] and a section [clips]; one of images, neither."
+        )
     module = config.token_learner
     if recipe.elastic and (module is None or module.version != "1.1" or module.use_fuser):
         raise ConfigError("An elastic model has v1.1 modules without TokenFuser. Set elastic = false for any other.")

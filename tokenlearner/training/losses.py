@@ -29,16 +29,14 @@ def soft_cross_entropy(
         groups: Where the classes of each question lie.
         label_smoothing: Of the target.
     """
-    parts = [
-        F.cross_entropy(logits[:, group], target[:, group], label_smoothing=label_smoothing) for group in groups
-    ]
+    parts = [F.cross_entropy(logits[:, group], target[:, group], label_smoothing=label_smoothing) for group in groups]
     return torch.stack(parts).sum()
 
 
 def distillation(
     student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"], groups: Iterable[slice]
 ) -> Float[Tensor, ""]:
-    """Mean cross entropy of the student against the teacher's (detached) softmax, in nats, summed over the questions."""
+    """Mean cross entropy, in nats, against the teacher's (detached) softmax, summed over the questions."""
     parts = [F.cross_entropy(student[:, group], teacher[:, group].detach().softmax(dim=1)) for group in groups]
     return torch.stack(parts).sum()
 

@@ -172,9 +172,7 @@ class Recipe:
             ]
             class_names = (*class_names, *MOTIONS)
         model = {name: None if value == "none" else value for name, value in self.model.items()}  # TOML has no null
-        return ModelConfig.from_dict(
-            {**model, "num_classes": len(class_names), "class_names": class_names, **groups}
-        )
+        return ModelConfig.from_dict({**model, "num_classes": len(class_names), "class_names": class_names, **groups})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready dictionary, as model cards keep it."""
