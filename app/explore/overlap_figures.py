@@ -15,7 +15,7 @@ def chip(token: int) -> str:
     """A token's number on its colour."""
     color = token_color(token)
     ink = hex_color(text_color_on(color))
-    return f'<b class="chip" style="background:{hex_color(color)};color:{ink}">{token_number(token)}</b>'
+    return f'<b class="token" style="background:{hex_color(color)};color:{ink}">{token_number(token)}</b>'
 
 
 def matrix(redundancy: Float[np.ndarray, "tokens tokens"]) -> str:

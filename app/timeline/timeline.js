@@ -68,7 +68,7 @@ export class Timeline {
     const root = make("div", "lane");
     root.style.setProperty("--token", token.color);
     root.toggleAttribute("data-muted", token.muted);
-    const chip = make("b", "chip", root);
+    const chip = make("b", "number", root);
     chip.textContent = String(token.number);
     chip.style.background = token.color;
     chip.style.color = readable(token.color);
