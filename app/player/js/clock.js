@@ -2,6 +2,7 @@
 // browser cannot play keeps a hand-moved time so that its maps stay usable.
 
 const SAME_PLACE_S = 0.001;
+const LATE_MS = 400; // a browser that draws nothing tells of no frames
 
 export class Clock {
   /**
@@ -28,6 +29,7 @@ export class Clock {
     };
     on(video, ["play", "pause", "ended", "ratechange", "loadedmetadata", "durationchange"], () => listeners.onState());
     on(video, ["pause"], () => this.frame && listeners.onPause());
+    on(video, ["loadedmetadata"], () => this.goOn());
     on(video, ["loadeddata"], () => listeners.onTime());
     on(video, ["seeked"], () => this.afterSeek());
     on(video, ["error"], () => this.fail("video"));
@@ -37,6 +39,7 @@ export class Clock {
     if (this.knowsFrames) {
       const presented = (_, frame) => {
         if (this.stopped.signal.aborted) return;
+        clearTimeout(this.late);
         if (this.canPlay) this.show(frame.mediaTime);
         video.requestVideoFrameCallback(presented);
       };
@@ -120,23 +123,31 @@ export class Clock {
     this.video.pause();
   }
 
-  /** Goes to a time. Only one seek runs at once: of several wishes in between, the last one wins. */
+  /** Goes to a time, or will when the clip is known. Only one seek runs at once: of several wishes, the last one wins. */
   seek(time) {
     if (this.kind !== "video") return;
     const target = Math.max(0, this.failed ? time : Math.min(time, this.duration || time));
     if (this.failed) this.show(target);
-    else if (this.video.seeking) this.pending = target;
+    else if (this.video.seeking || this.video.readyState < 1) this.pending = target;
     // Chromium takes a seek within the last frame for the end of a looping clip, and goes to its start.
     else if (Math.abs(this.video.currentTime - target) > SAME_PLACE_S) this.video.currentTime = target;
   }
 
   afterSeek() {
-    if (this.pending !== null) {
-      const next = this.pending;
-      this.pending = null;
-      this.video.currentTime = next;
-    } else if (this.knowsFrames) this.listeners.onTime();
-    else this.show(this.video.currentTime);
+    if (this.pending !== null) this.goOn();
+    else if (this.knowsFrames) {
+      this.listeners.onTime();
+      clearTimeout(this.late);
+      this.late = setTimeout(() => !this.video.seeking && this.video.paused && this.show(this.video.currentTime), LATE_MS);
+    } else this.show(this.video.currentTime);
+  }
+
+  /** Takes up the wish that had to wait. */
+  goOn() {
+    if (this.pending === null) return;
+    const next = this.pending;
+    this.pending = null;
+    this.seek(next);
   }
 
   show(time) {
@@ -152,6 +163,7 @@ export class Clock {
 
   destroy() {
     this.stopped.abort();
+    clearTimeout(this.late);
     this.video.pause();
     this.video.removeAttribute("src");
     this.video.load();

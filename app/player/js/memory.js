@@ -20,7 +20,7 @@ export function restore(player, saved) {
   for (const name of ["smooth", "trails", "hidden"]) if (typeof saved[name] === "boolean") state[name] = saved[name];
   player.selection.choose(saved.tokens);
   player.pin = saved.pin;
-  seekWhenReady(player, saved.time_s - player.startS);
+  if (saved.time_s >= 0) player.seek(saved.time_s - player.startS);
 }
 
 /** Keeps the display of a player that is about to go. */
@@ -51,13 +51,7 @@ export function recall(player) {
   video.defaultPlaybackRate = video.playbackRate = held.speed;
   if (held.media !== player.header.media.sha256) return true;
   player.pin = held.pin;
-  seekWhenReady(player, held.time);
+  player.seek(held.time);
   if (held.playing) player.clock.play();
   return true;
-}
-
-function seekWhenReady(player, time) {
-  const { video } = player.clock;
-  if (video.readyState >= 1) player.seek(time);
-  else if (time > 0) video.addEventListener("loadedmetadata", () => player.seek(time), { once: true });
 }
