@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from app.player.sources import player_css, player_html, player_js
 from tests.browser.playing import update
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 START_LIMIT_S = 60.0
+expect.set_options(timeout=20_000)  # a run of the page takes a second or two where two cores draw and compute
 BARE_PAGE = (Path(__file__).parent / "bare.html").read_text()
 
 
