@@ -1,6 +1,6 @@
 """What the engine costs beyond the network itself, as ratios on this machine.
 
-    python benchmarks/bench_engine.py [--model M] [--device D] [--frames N] [--rounds R]
+    PYTHONPATH=. python benchmarks/bench_engine.py [--model M] [--device D] [--frames N] [--rounds R]
 
 1. A slider or a muted token: a rerun from kept features against a full pass over the same frames, already decoded
    and resized. Goal: the suffix's own share of the multiply-adds, plus 0.05.
