@@ -14,15 +14,15 @@ the rounds is printed with the smallest and the largest; the rounds of both side
 from __future__ import annotations
 
 import argparse
-import statistics
+import functools
 import tempfile
-import time
 from collections.abc import Callable
 from math import comb
 from pathlib import Path
 
 import numpy as np
 import torch
+from turns import compare as compare_with
 
 from tokenlearner import flops
 from tokenlearner.doubt import doubt_maps
@@ -33,6 +33,8 @@ from tokenlearner.needed import tokens_needed
 from tokenlearner.shapley import token_values
 from tokenlearner.tracks import track
 from tokenlearner.weights import load_model
+
+compare = functools.partial(compare_with, of="a full pass")
 
 
 def main() -> None:
@@ -112,25 +114,6 @@ def coalitions(engine: Engine, found: Analysis) -> float:
 
     k = found.num_tokens
     return sum(comb(k, size) * after(size) for size in range(1, k + 1)) / found.compute.total_macs
-
-
-def compare(title: str, work: Callable[[], object], reference: Callable[[], object], rounds: int) -> None:
-    """Print the ratio of two times, measured in turn."""
-    work(), reference()
-    pairs = [(seconds(work), seconds(reference)) for _ in range(rounds)]
-    ratios = sorted(mine / other for mine, other in pairs)
-    mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"{title}: {statistics.median(ratios):.3f} of a full pass ({ratios[0]:.3f} to {ratios[-1]:.3f}); "
-        f"{1000 * mine:.1f} ms against {1000 * other:.1f} ms"
-    )
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Time of one call."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

@@ -14,20 +14,22 @@ machine that slows down slows both.
 from __future__ import annotations
 
 import argparse
-import statistics
+import functools
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from turns import compare as compare_with
 
 from tokenlearner.engine import Analysis, AnalysisSettings, Engine, default_model_name
 from tokenlearner.engine.network import Choice, Network
 from tokenlearner.flops import CONVENTION
 from tokenlearner.media import Sampling, VideoWriter, open_media
 from tokenlearner.weights import load_model
+
+compare = functools.partial(compare_with, of="the bare network")
 
 
 def main() -> None:
@@ -95,25 +97,6 @@ def bare_pass(network: Network, inputs: torch.Tensor, found: Analysis) -> Callab
             output.logits.cpu()
 
     return run
-
-
-def compare(title: str, work: Callable[[], object], reference: Callable[[], object], rounds: int) -> None:
-    """Print the ratio of two times, measured in turn."""
-    work(), reference()
-    pairs = [(seconds(work), seconds(reference)) for _ in range(rounds)]
-    ratios = sorted(mine / other for mine, other in pairs)
-    mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"{title}: {statistics.median(ratios):.3f} of the bare network ({ratios[0]:.3f} to {ratios[-1]:.3f}); "
-        f"{1000 * mine:.1f} ms against {1000 * other:.1f} ms"
-    )
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Time of one call."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import os
 import random
 import time
 from collections.abc import Callable
@@ -33,10 +32,10 @@ from tokenlearner.model import FeatureMap, ModelOutput, Tokenized, TokenLearnerV
 from tokenlearner.training.augment import centre_crops, random_crops
 from tokenlearner.training.losses import distillation
 from tokenlearner.training.precision import Replica, has_fast_bf16
+from tokenlearner.training.run_folder import STATE, save_run
 from tokenlearner.training.steps import first_tokens, map_losses, tokenize_exactly
 from tokenlearner.weights import LoadedModel
 
-_STATE: Final = "state.pt"
 _LOSS_PARTS: Final = ("total", "plain", "tails", "rebuild", "overlap")
 _MAP_TOKENS: Final = (4, 8, 16)
 _MEASURED: Final = 400  # photographs an epoch
@@ -281,16 +280,11 @@ class Distiller:
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
-            "history": json.dumps(self.history),
         }
-        partial = self.run_dir / f"{_STATE}.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.run_dir / _STATE)
-        lines = "".join(json.dumps(record) + "\n" for record in self.history)
-        (self.run_dir / "history.jsonl").write_text(lines, encoding="utf-8")
+        save_run(self.run_dir, state, self.history)
 
     def _resume(self) -> None:
-        path = self.run_dir / _STATE
+        path = self.run_dir / STATE
         if not path.exists():
             return
         other = f"{path} holds the state of another run. Give the same settings and photographs, or another folder."

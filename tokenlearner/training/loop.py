@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import random
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from tokenlearner.training.inflate import inflate_
 from tokenlearner.training.monitor import EpochMeasures, measure
 from tokenlearner.training.precision import Replica, has_fast_bf16
 from tokenlearner.training.recipe import Recipe
+from tokenlearner.training.run_folder import STATE, save_run
 from tokenlearner.training.steps import StepLoss, elastic_loss, single_loss
 from tokenlearner.weights import load_model
 
@@ -31,7 +31,6 @@ _CANVAS_SHAPES: Final = (1.0, 1.0, 4 / 3, 3 / 4)  # width / height, drawn anew e
 _TAIL_TOKENS: Final = (1, 2, 4, 8, 8, 16, 16, 16)
 _MAP_TOKENS: Final = (4, 8, 16)
 _MEASURED: Final = 400  # validation photographs an epoch
-_STATE: Final = "state.pt"
 _LOSS_PARTS: Final = ("total", "plain", "tails", "rebuild", "overlap")
 _SPOKEN: Final = 10  # steps between two reports of the loss
 
@@ -62,7 +61,7 @@ class Trainer:
         for module in self.model.token_learners.values():
             if isinstance(module, TokenLearnerV10 | TokenLearnerV11):
                 init_map_logits_(module, recipe.optimizer.map_init_std)
-        if recipe.start_from and not (run_dir / _STATE).exists():
+        if recipe.start_from and not (run_dir / STATE).exists():
             inflate_(self.model, load_model(recipe.start_from).model)
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval()
@@ -200,16 +199,11 @@ class Trainer:
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
-            "history": json.dumps(self.history),
         }
-        partial = self.run_dir / f"{_STATE}.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.run_dir / _STATE)
-        lines = "".join(json.dumps(record) + "\n" for record in self.history)
-        (self.run_dir / "history.jsonl").write_text(lines, encoding="utf-8")
+        save_run(self.run_dir, state, self.history)
 
     def _resume(self) -> None:
-        path = self.run_dir / _STATE
+        path = self.run_dir / STATE
         if not path.exists():
             return
         try:
