@@ -111,7 +111,7 @@ export class Controls {
     this.find('[data-set="scale"]').value = state.scale;
     const several = player.drawnKind === "some" || player.drawnKind === "owner";
     for (const name of ["all", "none"]) this.find(`[data-act="${name}"]`).toggleAttribute("data-off", !several);
-    this.find('[data-act="unpin"]').toggleAttribute("data-off", !player.pin);
+    this.find('[data-act="unpin"]').toggleAttribute("data-off", !player.places.pin);
     this.chips.forEach(({ chip }, index) => press(chip, player.isLit(index)));
     const divider = this.find(".divider");
     divider.hidden = state.view !== "beside" || !player.maps;
@@ -213,7 +213,7 @@ export class Controls {
     const { player } = this;
     const { maps, step, header } = player;
     if (!maps) return;
-    const place = player.place;
+    const place = player.places.cell;
     const cell = place ? place.row * maps.cols + place.col : 0;
     this.chips.forEach(({ value, fill }, index) => {
       let weight = null;
@@ -223,14 +223,15 @@ export class Controls {
       fill.style.transform = `scaleX(${Math.min(share, 1).toFixed(3)})`;
     });
     this.find(".where").textContent = place
-      ? `Weight at row ${place.row + 1}, column ${place.col + 1}${player.probe ? "" : " (pinned)"}`
+      ? `Weight at row ${place.row + 1}, column ${place.col + 1}${player.places.probe ? "" : " (pinned)"}`
       : `Largest weight in this ${player.isStill ? "picture" : "frame"}`;
   }
 
   /** The strongest token beside the pointer. */
   syncReadout(point) {
     const readout = this.find(".readout");
-    const { maps, step, probe, header, scene } = this.player;
+    const { maps, step, header, scene } = this.player;
+    const { probe } = this.player.places;
     readout.hidden = !point || !probe || !maps || step < 0;
     if (readout.hidden) return;
     const cell = probe.row * maps.cols + probe.col;
@@ -250,13 +251,21 @@ export class Controls {
 
   /** Tells a screen reader the largest weights at the pointed or pinned place. */
   announce() {
-    const { maps, step, place, header } = this.player;
+    const { maps, step, header } = this.player;
+    const place = this.player.places.cell;
     if (!maps || !place || step < 0) return;
     const cell = place.row * maps.cols + place.col;
     const parts = this.ranked(cell)
       .slice(0, 4)
       .map((k) => `token ${header.tokens[k].number} ${formatWeight(maps.weight(step, k, cell), header.maps.percent)}`);
     this.find(".live").textContent = `Row ${place.row + 1}, column ${place.col + 1}: ${parts.join(", ")}.`;
+  }
+
+  /** Says that the browser cannot show the clip, and what still works. */
+  showFailure() {
+    const { header, isStill } = this.player;
+    const what = `This browser cannot show the ${isStill ? "picture" : "clip"} (${header.media.mime}).`;
+    this.showMessage(`${what} Try a current Chrome, Edge, Firefox or Safari; the maps can still be stepped through.`);
   }
 
   showMessage(text) {

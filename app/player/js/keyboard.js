@@ -38,7 +38,7 @@ const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 /** Arrows move the pointed place while pointing; else frames sideways and tokens up and down. */
 function arrow(player, key) {
   const [down, right] = MOVES[key];
-  if (player.pointing) player.moveProbe(down, right);
+  if (player.places.pointing) player.moveProbe(down, right);
   else if (right) player.stepBy(right);
   else player.nextToken(down);
 }

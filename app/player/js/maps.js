@@ -54,6 +54,11 @@ export class TokenMaps {
     return WEIGHTS[this.plane(step, token)[cell]] * this.unitTop;
   }
 
+  /** Weight of a token at a cell, at every step, in the maps' own unit. */
+  course(token, cell) {
+    return Float64Array.from({ length: this.time }, (_, step) => this.weight(step, token, cell));
+  }
+
   /** Largest weight of a token within one step, in the maps' own unit. */
   peak(step, token) {
     return WEIGHTS[maximum(this.plane(step, token))] * this.unitTop;

@@ -6,7 +6,17 @@ export const SCALES = ["fixed", "largest", "token"];
 
 const displays = new Map();
 
-/** Applies a saved view, as `TokenPlayer.snapshot` gives it; what it does not say stays as it is. */
+/** What a link or a rerun needs to find this view again. */
+export function snapshot(player) {
+  const several = player.drawnKind === "some" || player.drawnKind === "owner";
+  const { chosen, current } = player.selection;
+  const tokens = several ? [...chosen].sort((a, b) => a - b) : [current].filter((id) => id !== null);
+  const { view, base, opacity, smooth, scale, trails, hidden, divider } = player.state;
+  const time = Math.round((player.clock.heading + player.startS) * 1e6) / 1e6;
+  return { time_s: time, view, base, tokens, pin: player.places.pin, opacity, smooth, scale, trails, hidden, divider };
+}
+
+/** Applies a saved view, as `snapshot` gives it; what it does not say stays as it is. */
 export function restore(player, saved) {
   if (!saved) return;
   const { state } = player;
@@ -19,13 +29,13 @@ export function restore(player, saved) {
   if (divider >= 0 && divider <= 1) state.divider = divider;
   for (const name of ["smooth", "trails", "hidden"]) if (typeof saved[name] === "boolean") state[name] = saved[name];
   player.selection.choose(saved.tokens);
-  player.pin = saved.pin;
+  player.places.pin = saved.pin;
   if (saved.time_s >= 0) player.seek(saved.time_s - player.startS);
 }
 
 /** Keeps the display of a player that is about to go. */
 export function remember(player) {
-  const { header, state, selection, pin, clock } = player;
+  const { header, state, selection, places, clock } = player;
   if (!header) return;
   displays.set(header.key, {
     state,
@@ -34,7 +44,7 @@ export function remember(player) {
     loop: clock.video.loop,
     speed: clock.video.playbackRate,
     media: header.media.sha256,
-    pin,
+    pin: places.pin,
     time: clock.heading,
     playing: clock.playing,
   });
@@ -50,7 +60,7 @@ export function recall(player) {
   video.loop = held.loop;
   video.defaultPlaybackRate = video.playbackRate = held.speed;
   if (held.media !== player.header.media.sha256) return true;
-  player.pin = held.pin;
+  player.places.pin = held.pin;
   player.seek(held.time);
   if (held.playing) player.clock.play();
   return true;

@@ -7,9 +7,12 @@ import { Scene, drawnKind, layOut } from "./scene.js";
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
 import { parseColor } from "./format.js";
+import { isFull, toggleFullScreen } from "./full_screen.js";
 import { Selection } from "./selection.js";
 import { Trails } from "./trails.js";
-import { SCALES, recall, remember, restore } from "./memory.js";
+import { SCALES, recall, remember, restore, snapshot } from "./memory.js";
+import { answerThePage } from "./page.js";
+import { Places } from "./places.js";
 import { listenToPointer, placeAt } from "./pointer.js";
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
@@ -32,9 +35,7 @@ export class TokenPlayer {
     this.tops = [];
     this.colors = [];
     this.selection = new Selection();
-    this.probe = null;
-    this.pin = null;
-    this.pointing = false;
+    this.places = new Places(this);
     this.scheduled = 0;
     this.valuesAt = 0;
     this.report = () => {};
@@ -54,29 +55,10 @@ export class TokenPlayer {
     listenToPointer(this);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
-    this.answerThePage();
+    answerThePage(this);
   }
 
-  /**
-   * Another part of the page may follow the playhead ("token-player-time", see `onTime`) and move it, and may ask for
-   * the view and bring one back. "token-player-ready" tells that there is something to ask.
-   */
-  answerThePage() {
-    const acts = {
-      "token-player-seek": ({ time_s: time }) => this.seek(time - this.startS),
-      "token-player-ask": (detail) => Object.assign(detail, { view: this.snapshot(), playing: this.clock.playing }),
-      "token-player-restore": ({ view }) => {
-        this.clock.pause();
-        restore(this, view);
-        this.refresh();
-      },
-    };
-    for (const [type, act] of Object.entries(acts)) {
-      const heard = (event) => event.detail.key === this.header?.key && act(event.detail);
-      window.addEventListener(type, heard, { signal: this.stopped.signal });
-    }
-  }
-
+  /** Tells other parts of the page. */
   say(type, detail = {}) {
     window.dispatchEvent(new CustomEvent(type, { detail: { key: this.header.key, ...detail } }));
   }
@@ -94,7 +76,7 @@ export class TokenPlayer {
     if (before?.media.sha256 !== payload.header.media.sha256) {
       this.controls.showMessage("");
       this.clock.load(payload.media(), payload.header.media.kind);
-      if (before) this.pin = null;
+      if (before) this.places.pin = null;
       const returned = !before && recall(this);
       if (!before && !returned) restore(this, payload.header.start);
       const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -115,8 +97,7 @@ export class TokenPlayer {
     this.maps = header.maps ? new TokenMaps(payload.maps, header.maps, payload.timestamps) : null;
     this.painter = this.maps ? new Painter(this.maps, this.heat, this.colors) : null;
     this.trails = this.maps ? new Trails(this.maps) : null;
-    this.probe = null;
-    this.pointing = false;
+    this.places.reset();
   }
 
   get isStill() {
@@ -153,17 +134,6 @@ export class TokenPlayer {
     return drawnKind(this.state);
   }
 
-  /** The place whose weights are read: under the pointer, else pinned. */
-  get place() {
-    return this.probe ?? this.pinCell;
-  }
-
-  get pinCell() {
-    if (!this.pin || !this.maps) return null;
-    const { rows, cols } = this.maps;
-    return { row: Math.min(Math.floor(this.pin[1] * rows), rows - 1), col: Math.min(Math.floor(this.pin[0] * cols), cols - 1) };
-  }
-
   isLit(index) {
     if (this.drawnKind === "grid") return true;
     return this.drawnKind === "one" ? index === this.selection.index : this.selection.has(index);
@@ -196,6 +166,7 @@ export class TokenPlayer {
     this.layOut();
     this.controls.sync();
     this.controls.syncValues();
+    this.places.tell();
     this.invalidate();
   }
 
@@ -220,8 +191,8 @@ export class TokenPlayer {
       chosen: new Set(this.selection.chosenIndices),
       tops: this.tops,
       trails: this.trails,
-      probe: this.probe,
-      pin: this.pinCell,
+      probe: this.places.probe,
+      pin: this.places.pinCell,
     });
   }
 
@@ -248,10 +219,7 @@ export class TokenPlayer {
   }
 
   onFail() {
-    const what = this.isStill ? "picture" : "clip";
-    this.controls.showMessage(
-      `This browser cannot show the ${what} (${this.header.media.mime}). Try a current Chrome, Edge, Firefox or Safari; the maps can still be stepped through.`,
-    );
+    this.controls.showFailure();
     this.controls.syncClock();
     this.invalidate();
   }
@@ -347,27 +315,19 @@ export class TokenPlayer {
   }
 
   hover(point) {
-    if (this.pointing && !point) return;
-    this.pointing = false;
-    this.probe = point && placeAt(this, point);
-    this.refreshPlace(point);
+    if (this.places.hover(point && placeAt(this, point))) this.refreshPlace(point);
   }
 
-  /** Starts reading with the arrow keys, from the pin or the middle. */
+  /** Starts reading with the arrow keys. */
   point() {
     if (!this.maps) return;
-    this.pointing = true;
-    this.probe ??= this.pinCell ?? { row: this.maps.rows >> 1, col: this.maps.cols >> 1 };
+    this.places.startPointing();
     this.refreshPlace(null);
     this.controls.announce();
   }
 
   moveProbe(down, right) {
-    const { rows, cols } = this.maps;
-    this.probe = {
-      row: Math.min(Math.max(this.probe.row + down, 0), rows - 1),
-      col: Math.min(Math.max(this.probe.col + right, 0), cols - 1),
-    };
+    this.places.move(down, right);
     this.refreshPlace(null);
     this.controls.announce();
   }
@@ -378,28 +338,26 @@ export class TokenPlayer {
     this.invalidate();
   }
 
+  /** Pins the pointed place, if there is one. */
   pinProbe() {
-    if (this.probe) this.pinAt(this.probe);
+    if (this.places.probe) this.pinAt(this.places.probe);
   }
 
   /** Pins a cell; the pinned cell itself, or null, removes the pin. */
   pinAt(cell) {
-    const old = this.pinCell;
-    const same = cell && old && cell.row === old.row && cell.col === old.col;
-    this.pin = cell && !same ? [(cell.col + 0.5) / this.maps.cols, (cell.row + 0.5) / this.maps.rows] : null;
+    this.places.pinAt(cell);
     this.refresh();
-    if (this.pin) this.controls.announce();
+    if (this.places.pin) this.controls.announce();
     this.tell();
   }
 
   escape() {
     const help = this.root.querySelector(".help");
     if (!help.hidden) this.toggleHelp();
-    else if (this.pointing) {
-      this.pointing = false;
-      this.probe = null;
+    else if (this.places.pointing) {
+      this.places.stopPointing();
       this.refreshPlace(null);
-    } else if (this.pin) this.pinAt(null);
+    } else if (this.places.pin) this.pinAt(null);
     else if (this.isFull) this.toggleFull();
   }
 
@@ -411,44 +369,24 @@ export class TokenPlayer {
   }
 
   get isFull() {
-    return this.root.getRootNode().fullscreenElement === this.root || this.root.classList.contains("full");
+    return isFull(this.root);
   }
 
-  /** Real full screen, or filling the window where the browser refuses it (phones of one make). */
   async toggleFull() {
-    const { root } = this;
-    if (root.classList.contains("full")) root.classList.remove("full");
-    else if (this.isFull) await document.exitFullscreen();
-    else {
-      try {
-        await root.requestFullscreen();
-      } catch {
-        root.classList.add("full");
-      }
-    }
+    await toggleFullScreen(this.root);
     this.controls.sync();
   }
 
   // Python ---------------------------------------------------------------------------------------------------------
 
-  /** What a link or a rerun needs to find this view again. */
-  snapshot() {
-    const several = this.drawnKind === "some" || this.drawnKind === "owner";
-    const { chosen, current } = this.selection;
-    const tokens = several ? [...chosen].sort((a, b) => a - b) : [current].filter((id) => id !== null);
-    const { view, base, opacity, smooth, scale, trails, hidden, divider } = this.state;
-    const time = Math.round((this.clock.heading + this.startS) * 1e6) / 1e6;
-    return { time_s: time, view, base, tokens, pin: this.pin, opacity, smooth, scale, trails, hidden, divider };
-  }
-
   /** Tells Python where the viewer stopped, if it asked to be told. Never while playing. */
   tell() {
     if (!this.header?.report || this.clock.playing) return;
-    const snapshot = this.snapshot();
-    const text = JSON.stringify(snapshot);
+    const view = snapshot(this);
+    const text = JSON.stringify(view);
     if (text === this.reported) return;
     this.reported = text;
-    this.report(snapshot);
+    this.report(view);
   }
 
   destroy() {
