@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from tokenlearner.media import MediaInfo, Sampling
 
 _HALF_BYTES: Final = 2
 _FLOAT_BYTES: Final = 4
+_TOLERANCE: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ def frames_in_range(media: MediaInfo, sampling: Sampling) -> int:
     return max(1, round(media.num_frames * max(0.0, end_s - sampling.start_s) / media.duration_s))
 
 
+def frames_analysed(media: MediaInfo, sampling: Sampling) -> int:
+    """Frames that the chosen range, rate and most frames leave, about, at least 1; exact for an even frame rate."""
+    frames = frames_in_range(media, sampling)
+    if sampling.max_fps is not None and media.fps > 0:
+        span_s = frames / media.fps
+        frames = min(frames, math.ceil(span_s * sampling.max_fps - _TOLERANCE))
+    return max(1, min(frames, sampling.max_frames))
+
+
 def estimate(
     media: MediaInfo,
     config: ModelConfig,
@@ -78,7 +89,7 @@ def estimate(
         ConfigError: If the model cannot do what is asked.
     """
     in_range = frames_in_range(media, sampling)
-    frames = min(in_range, sampling.max_frames)
+    frames = frames_analysed(media, sampling)
     geometry = plan_geometry(config, (media.height, media.width), resize=resize, input_side=input_side)
     patches = geometry.grid_hw[0] * geometry.grid_hw[1]
     features = len(config.tokenlearner_locs or (None,)) * patches * config.embed_dim * _HALF_BYTES

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from app.costs import Pace, estimate, frames_in_range
@@ -20,6 +21,7 @@ from tests.engine_cases import TINY, VIDEO
 from tokenlearner import flops
 from tokenlearner.config import LabelGroup
 from tokenlearner.media import MediaInfo, Sampling
+from tokenlearner.media.sampling import choose_frames
 
 CLIP = MediaInfo(
     name="clip.mp4",
@@ -101,6 +103,22 @@ def test_the_slower_of_decoding_and_network_decides_how_long_it_takes():
     assert network.seconds == pytest.approx(1000 * gmacs * 100)
     assert decoding.seconds == pytest.approx(2.0 * 250 * 80 * 46 / 1e6)
     assert estimate(CLIP, TINY, sampling=sampling).seconds is None
+
+
+@pytest.mark.parametrize(
+    ("sampling", "frames"),
+    [
+        (Sampling(max_frames=1000), 500),
+        (Sampling(max_fps=5.0), 100),
+        (Sampling(max_fps=5.0, max_frames=30), 30),
+        (Sampling(start_s=4.0, end_s=6.1, max_fps=10.0), 21),
+        (Sampling(max_fps=60.0, max_frames=1000), 500),
+        (Sampling(max_fps=0.01), 1),
+    ],
+)
+def test_a_frame_rate_makes_fewer_frames(sampling, frames):
+    times = np.arange(500) / 25
+    assert estimate(CLIP, TINY, sampling=sampling).frames == frames == len(choose_frames(times, 20.0, sampling))
 
 
 def test_memory_is_that_of_features_and_maps():

@@ -86,11 +86,21 @@ def test_options_reach_the_network(weights, media, tmp_path):
     assert analyze(weights, media / "disc.mp4", "-o", tmp_path, *options, "--view", "heat:2") == 0
     numbers = json.loads((tmp_path / "disc.json").read_text(encoding="utf-8"))
     assert (numbers["loc"], numbers["num_tokens"]) == (3, 3)
-    assert numbers["settings"]["sampling"] == {"start_s": 0.1, "end_s": 0.4, "max_frames": 2}
+    assert numbers["settings"]["sampling"] == {"start_s": 0.1, "end_s": 0.4, "max_frames": 2, "max_fps": None}
     assert numbers["geometry"]["box_xywh"] == [16, 0, 48, 48]
     assert (numbers["overlay"]["view"], numbers["overlay"]["token"]) == ("heat", 1)
     with np.load(tmp_path / "disc.maps.npz") as arrays:
         assert arrays["token_maps"].shape == (2, 3, 4, 4)
+
+
+def test_a_lower_frame_rate_takes_fewer_frames_and_says_so(weights, media, tmp_path, capsys):
+    assert analyze(weights, media / "disc.mp4", "-o", tmp_path, "--max-fps", 5) == 0
+    numbers = json.loads((tmp_path / "disc.json").read_text(encoding="utf-8"))
+    with np.load(tmp_path / "disc.maps.npz") as arrays:
+        np.testing.assert_allclose(np.diff(arrays["timestamps_s"]), 0.2, atol=0.041)
+    assert numbers["settings"]["sampling"]["max_fps"] == 5.0
+    assert "Resampled to 5 frames per second." in numbers["notes"]
+    assert "note: Resampled to 5 frames per second." in capsys.readouterr().out
 
 
 def test_the_plain_network_writes_no_overlay(weights, media, tmp_path):
@@ -161,6 +171,7 @@ def test_folders_and_patterns_stand_for_the_media_in_them(weights, media, tmp_pa
         (["--view", "owner"], '"owner" is not a view'),
         (["--start", "3", "--end", "2"], "must lie after the start"),
         (["--max-frames", "0"], "max_frames must be at least 1"),
+        (["--max-fps", "0"], "max_fps, the most frames per second, must be above 0"),
     ],
 )
 def test_wrong_usage_is_told_before_any_work(weights, media, tmp_path, capsys, options, message):

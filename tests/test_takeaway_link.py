@@ -31,7 +31,7 @@ def upload(tmp_path: Path) -> Item:
 
 
 def test_a_page_reads_what_a_link_says(tmp_path):
-    sampling = Sampling(start_s=1.5, end_s=4.25, max_frames=120)
+    sampling = Sampling(start_s=1.5, end_s=4.25, max_frames=120, max_fps=2.5)
     shown = shown_of(tmp_path, samples()[0], random=True, sampling=sampling, resize="crop", input_side=48)
     found = dataclasses.replace(shown.analysis, loc=3, num_tokens=4)
     said = link.parameters(shown, found)
@@ -47,6 +47,17 @@ def test_a_page_reads_what_a_link_says(tmp_path):
     )
     assert read.is_for(samples()[0].key)
     assert not read.is_for(samples()[1].key)
+
+
+def test_a_range_in_a_link_is_exact_to_the_microsecond(tmp_path):
+    sampling = Sampling(start_s=1234.533367, end_s=1299.0)
+    shown = shown_of(tmp_path, samples()[0], sampling=sampling)
+    assert link.read(link.parameters(shown, shown.analysis)).framing.sampling == sampling
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "nan", "inf", "1e3", "many"])
+def test_a_link_with_a_frame_rate_that_cannot_be_asks_for_every_frame(rate):
+    assert link.read({"item": "sample:cat", "fps": rate}).framing.sampling.max_fps is None
 
 
 def test_the_plain_network_has_a_link_too(tmp_path):

@@ -59,16 +59,23 @@ def parameters(shown: Shown, found: Analysis) -> dict[str, str]:
     if shown.model.random:
         said["random"] = "1"
     if sampling.start_s > 0:
-        said["from"] = f"{sampling.start_s:g}"
+        said["from"] = _exactly(sampling.start_s)
     if sampling.end_s is not None:
-        said["to"] = f"{sampling.end_s:g}"
+        said["to"] = _exactly(sampling.end_s)
     if sampling.max_frames != Sampling().max_frames:
         said["frames"] = str(sampling.max_frames)
+    if sampling.max_fps is not None:
+        said["fps"] = f"{sampling.max_fps:g}"
     if request.resize != "whole":
         said["fit"] = request.resize
     if request.input_side is not None:
         said["detail"] = f"{_detail(shown):g}"
     return said
+
+
+def _exactly(time_s: float) -> str:
+    """A time to the microsecond, so that a range ends at the same frames again."""
+    return f"{time_s:.6f}".rstrip("0").rstrip(".")
 
 
 def _detail(shown: Shown) -> float:
@@ -105,6 +112,7 @@ def _framing(query: Mapping[str, str]) -> Framing:
             start_s=_decimal(query.get("from", "")) or 0.0,
             end_s=_decimal(query.get("to", "")),
             max_frames=min(most or usual.sampling.max_frames, 1200),
+            max_fps=_decimal(query.get("fps", "")),
         )
     except TokenLearnerError:
         sampling = usual.sampling

@@ -64,6 +64,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--max-frames", type=int, default=300, metavar="N", help="most frames, uniform in time (default: 300)"
     )
+    parser.add_argument(
+        "--max-fps", type=float, metavar="R", help="most frames per second of a video (default: every frame)"
+    )
     parser.add_argument("--device", metavar="D", help="cuda, cuda:N, mps or cpu (default: the best there is)")
     parser.add_argument(
         "--view",
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         settings = AnalysisSettings(
             loc=args.loc,
             num_tokens=args.num_tokens,
-            sampling=Sampling(start_s=args.start, end_s=args.end, max_frames=args.max_frames),
+            sampling=Sampling(start_s=args.start, end_s=args.end, max_frames=args.max_frames, max_fps=args.max_fps),
             resize=args.resize,
             keep="none",
         )

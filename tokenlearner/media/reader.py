@@ -17,7 +17,7 @@ from tokenlearner.media.files import check_file, content_sha256, open_binary
 from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.limits import DecodeClock, MediaLimits
 from tokenlearner.media.pictures import identify_picture, is_animated
-from tokenlearner.media.sampling import Sampling, choose_frames
+from tokenlearner.media.sampling import Sampling, choose_frames, rate_note
 from tokenlearner.media.source import Source
 from tokenlearner.media.still import StillSource
 from tokenlearner.media.video import VideoSource
@@ -49,6 +49,7 @@ class MediaReader:
         self.info: MediaInfo = source.info
         self._wanted = choose_frames(source.times_s, self._end_s, sampling)
         self.planned_s: Float64[np.ndarray, " planned"] = source.times_s[self._wanted]
+        self._rate_note = rate_note(source.times_s, self._end_s, sampling)
         if not len(self._wanted):
             raise MediaError(
                 f"The chosen start ({sampling.start_s:.1f} s) lies behind the end of {self.info.name} "
@@ -63,7 +64,8 @@ class MediaReader:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the viewer; complete once the last picture was read."""
-        return (*self.info.notes, *self._source.notes)
+        resampled = (self._rate_note,) if self._rate_note else ()
+        return (*self.info.notes, *resampled, *self._source.notes)
 
     def __len__(self) -> int:
         """Pictures that were chosen, the most that will come."""
