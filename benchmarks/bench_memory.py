@@ -85,15 +85,11 @@ def report(title: str, before: int, watch: Watch, found: Analysis) -> None:
     shares = np.array(watch.shares)
     extra = (np.array(watch.resident) - before) / MIB
     rest = extra - held * shares / MIB
-    print(
-        f"\n{title}: {found.timings.frames} frames in {found.timings.total_s:.0f} s; the result holds {held / MIB:.0f} MiB"
-    )
+    print(f"\n{title}: {found.timings.frames} frames, {found.timings.total_s:.0f} s; result {held / MIB:.0f} MiB")
     print("  beyond the memory before, MiB:      ", " ".join(f"{value:5.0f}" for value in extra))
     print("  the same without the result's part: ", " ".join(f"{value:5.0f}" for value in rest))
     later = rest[len(rest) // 5 :]
-    print(
-        f"  from a fifth on it moves by {later.max() - later.min():.0f} MiB, last minus first {later[-1] - later[0]:+.0f} MiB"
-    )
+    print(f"  from a fifth on: {later.min():.0f} to {later.max():.0f}, last less first {later[-1] - later[0]:+.0f}")
 
 
 def resident_bytes() -> int:
