@@ -256,6 +256,8 @@ def test_command_prints_tables_and_writes_json(
     assert code == 0
     data = json.loads(out.read_text())
     assert data["photos"] == 12
+    again = "seeing.safetensors photos --split split.json --davis davis.tar --seed 0"
+    assert data["command"] == f"python -m tokenlearner evaluate {again}"
     assert data["split"] == "split.json"
     assert {(one["loc"], one["num_tokens"]) for one in data["choices"]} >= {(0, 1), (2, 4), (None, 0)}
     for words in (
@@ -278,6 +280,8 @@ def test_command_with_limit_and_without_split(folder: Path, capsys: pytest.Captu
     assert "7 photographs" in printed
     assert "without a split" in printed
     assert "Tests of meaning" not in printed
+    assert "again: python -m tokenlearner evaluate seeing.safetensors photos --limit 7 --num-tokens 2" in printed
+    assert "--seed 0 --no-meaning\n" in printed
 
 
 @pytest.mark.parametrize(

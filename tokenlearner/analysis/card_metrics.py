@@ -22,6 +22,7 @@ def card_metrics(found: Evaluation) -> dict[str, Any]:
     """
     metrics: dict[str, Any] = {
         "conditions": {
+            **({"command": found.command} if found.command else {}),
             "photographs": found.photos,
             "classes": found.classes,
             "part": f"validation part of {found.split}" if found.split else "all",

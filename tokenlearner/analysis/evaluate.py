@@ -77,6 +77,7 @@ def evaluate(
     device: ComputeDevice | None = None,
     data: Sequence[str] = (),
     split: str | None = None,
+    command: str = "",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model on labelled photographs that it was not trained on.
@@ -90,6 +91,7 @@ def evaluate(
         device: Where; the CPU by default.
         data: Where the photographs come from, for the record.
         split: The split file, for the record.
+        command: What measures the same again, for the record.
         progress: Called with what is being done, how many are done, and of how many (None: unknown).
 
     Raises:
@@ -113,6 +115,7 @@ def evaluate(
         model=loaded.card.name,
         sha256=loaded.sha256,
         trained=loaded.card.trained,
+        command=command,
         data=tuple(data),
         split=split,
         photos=len(images),

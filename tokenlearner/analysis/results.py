@@ -134,6 +134,7 @@ class Evaluation:
         model: Name of the model.
         sha256: Of its weights.
         trained: False if the weights are random.
+        command: A command that measures the same again, with file names without folders; "" if not told.
         data: The sources of the photographs.
         split: The split file whose validation part was used; None for all photographs.
         photos: Number of photographs.
@@ -152,6 +153,7 @@ class Evaluation:
     model: str
     sha256: str
     trained: bool
+    command: str
     data: tuple[str, ...]
     split: str | None
     photos: int

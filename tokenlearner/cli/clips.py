@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tokenlearner.cli.again import command
 from tokenlearner.cli.tables import DASH, label, table, two
 
 if TYPE_CHECKING:
@@ -50,27 +51,9 @@ def measure(
         image_model=load_model(args.image_model) if args.davis else None,
         data=[Path(source).name for source in args.data],
         split=args.split.name if args.split else None,
-        command=command(args),
+        command=command(args, is_video=True),
         progress=tell,
     )
-
-
-def command(args: argparse.Namespace) -> str:
-    """The command that measures the same again, with file names instead of paths."""
-    words = [Path(args.checkpoint).name, *(Path(source).name for source in args.data)]
-    for name, value in (
-        ("--split", args.split),
-        ("--limit", args.limit),
-        ("--num-tokens", " ".join(map(str, args.num_tokens or ()))),
-        ("--davis", args.davis),
-        ("--max-frames", args.max_frames),
-        ("--image-model", args.image_model if args.davis else None),
-        ("--resize", args.resize if args.resize != "whole" else None),
-        ("--seed", args.seed),
-    ):
-        if value not in (None, ""):
-            words += [name, Path(value).name if name in ("--split", "--davis", "--image-model") else str(value)]
-    return " ".join(["python -m tokenlearner evaluate", *words])
 
 
 def report(found: ClipEvaluation) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tokenlearner.cards import card_paths, save_card
+from tokenlearner.cli.again import command
 from tokenlearner.cli.tables import DASH, label, table, two
 from tokenlearner.errors import ConfigError, DataError
 
@@ -129,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
                 device=pick_device(args.device),
                 data=[Path(source).name for source in args.data],
                 split=args.split.name if args.split else None,
+                command=command(args, is_video=False),
                 progress=tell,
             )
     print("\n".join(report(found) if isinstance(found, Evaluation) else clips.report(found)))
@@ -148,6 +150,8 @@ def report(found: Evaluation) -> Iterator[str]:
         f"{found.photos} photographs of {found.classes} classes from {', '.join(found.data)} ({part}); "
         f"{found.white_ground} on white ground; {found.device}; {found.seconds:.0f} s"
     )
+    if found.command:
+        yield f"again: {found.command}"
     yield from (f"note: {note}" for note in found.notes)
     yield from ("", "Accuracy and maps", *_choice_table(found), _LEGEND)
     for name, title in (
