@@ -67,6 +67,7 @@ def test_the_header_tells_what_the_player_prints():
             caption='<b>"UNTRAINED" – weights</b>',
             box=(0.1, 0.0, 0.8, 1.0),
             start_s=2.5,
+            clip_id="disc",
             options=PlayerOptions(key="k", height=420, autoplay=True, report=True, start=PlayerState(time_s=3.0)),
         )
     )
@@ -74,6 +75,7 @@ def test_the_header_tells_what_the_player_prints():
         "mime": "video/mp4",
         "kind": "video",
         "sha256": hashlib.sha256(MEDIA).hexdigest(),
+        "clip": "disc",
         "height": 90,
         "width": 160,
     }

@@ -37,6 +37,7 @@ def token_player(
     height: int | None = None,
     start_s: float = 0.0,
     frame_hw: tuple[int, int] | None = None,
+    clip_id: str | None = None,
     autoplay: bool = False,
     report: bool = False,
     start: PlayerState | None = None,
@@ -44,8 +45,8 @@ def token_player(
     """Show a clip or picture with its token maps blended over it.
 
     Drawn by the presentation time of the frame on screen: the map on show is the latest one whose timestamp is not
-    later. Calling again under the same `key` with the same media and other maps keeps the playhead, the view and
-    the choice of tokens.
+    later. Calling again under the same `key` with the same media and other maps, or with a longer part of the same
+    clip, keeps the playhead, the view and the choice of tokens.
 
     Args:
         media: An H.264 MP4 (or another clip that browsers play), or a JPEG or PNG.
@@ -64,6 +65,7 @@ def token_player(
         height: Largest height of the picture in CSS pixels; None for what the window allows.
         start_s: Time of the clip's first frame on the source's clock, where the clip is a part of the source.
         frame_hw: Height and width of the frames in pixels; None to read it from `media`.
+        clip_id: Name that media share if they show the same clip up to different ends; None for one that stands alone.
         autoplay: Start a new clip by itself.
         report: Return the viewer's state: each pause and each pin then runs the script again.
         start: State that a new player begins with, as a link may carry it.
@@ -88,6 +90,7 @@ def token_player(
         caption=caption,
         start_s=start_s,
         frame_hw=frame_hw,
+        clip_id=clip_id,
     )
     result = _component()(key=key, data=data, on_view_change=_ignore)
     view = result.get("view")

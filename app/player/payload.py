@@ -168,6 +168,7 @@ def pack(
     caption: str | None = None,
     start_s: float = 0.0,
     frame_hw: tuple[int, int] | None = None,
+    clip_id: str | None = None,
 ) -> bytes:
     """Pack everything the player shows. Arguments are those of `app.player.token_player`.
 
@@ -210,6 +211,7 @@ def pack(
             "mime": mime,
             "kind": kind,
             "sha256": hashlib.sha256(media).hexdigest(),
+            "clip": clip_id,
             "height": hw[0] if hw else None,
             "width": hw[1] if hw else None,
         },

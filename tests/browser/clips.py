@@ -31,18 +31,18 @@ def frame(index: int) -> np.ndarray:
 
 
 @functools.cache
-def synthetic_clip() -> Clip:
-    """Three seconds of H.264, and a timestamp for every second frame."""
+def synthetic_clip(frames: int = FRAMES) -> Clip:
+    """Three seconds of H.264, or the first of its frames, and a timestamp for every second frame."""
     sink = io.BytesIO()
     with av.open(sink, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=RATE)
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
-        for index in range(FRAMES):
+        for index in range(frames):
             picture = av.VideoFrame.from_ndarray(frame(index), format="rgb24")
             picture.pts, picture.time_base = index, Fraction(1, RATE)
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    return Clip(sink.getvalue(), "video/mp4", np.arange(0, FRAMES, 2) / RATE, (HEIGHT, WIDTH))
+    return Clip(sink.getvalue(), "video/mp4", np.arange(0, frames, 2) / RATE, (HEIGHT, WIDTH))
 
 
 def picture() -> Clip:

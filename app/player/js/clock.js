@@ -18,6 +18,7 @@ export class Clock {
     this.shown = 0;
     this.pending = null;
     this.url = null;
+    this.held = null;
     this.stopped = new AbortController();
     this.listen();
   }
@@ -62,6 +63,7 @@ export class Clock {
     this.failed = false;
     this.pending = null;
     this.shown = 0;
+    this.letGo();
     const isVideo = kind === "video";
     this.video.hidden = !isVideo;
     this.image.hidden = isVideo;
@@ -79,11 +81,50 @@ export class Clock {
     this.listeners.onState();
   }
 
+  /**
+   * Shows the same clip, longer than before, from where the playhead is. Until its first frame is there, the last one
+   * of the shorter clip stays on the screen.
+   */
+  grow(blob) {
+    const time = this.heading;
+    const playing = this.playing;
+    if (!this.frame) {
+      this.load(blob, "video");
+      this.seek(time);
+    } else {
+      const old = this.url;
+      this.url = URL.createObjectURL(blob);
+      this.hold();
+      this.pending = null;
+      this.video.src = this.url;
+      this.video.currentTime = time; // before anything is known of the clip: where it begins, no earlier frame is shown
+      URL.revokeObjectURL(old);
+    }
+    if (playing) this.play();
+  }
+
+  /** Keeps the frame on show, behind the video, and the clip's length. */
+  hold() {
+    const { video } = this;
+    if (this.held && video.readyState < 2) return; // grown again before its first frame was there
+    const picture = document.createElement("canvas");
+    picture.width = video.videoWidth;
+    picture.height = video.videoHeight;
+    picture.getContext("2d").drawImage(video, 0, 0);
+    this.held = { picture, duration: this.duration };
+    video.style.background = `url(${picture.toDataURL("image/jpeg", 0.9)}) center / contain no-repeat`;
+  }
+
+  letGo() {
+    this.held = null;
+    this.video.style.background = "";
+  }
+
   /** Element that holds the frame on show, or null while there is none. */
   get frame() {
     if (this.failed) return null;
     if (this.kind === "image") return this.image.complete && this.image.naturalWidth ? this.image : null;
-    return this.video.readyState >= 2 ? this.video : null;
+    return this.video.readyState >= 2 ? this.video : (this.held?.picture ?? null);
   }
 
   /** Presentation time of the frame on show, in seconds since the clip's first frame. */
@@ -98,7 +139,8 @@ export class Clock {
   }
 
   get duration() {
-    return this.kind === "video" && Number.isFinite(this.video.duration) ? this.video.duration : 0;
+    if (this.kind !== "video") return 0;
+    return Number.isFinite(this.video.duration) ? this.video.duration : (this.held?.duration ?? 0);
   }
 
   get playing() {
@@ -152,6 +194,7 @@ export class Clock {
 
   show(time) {
     this.shown = time;
+    if (this.held && this.video.readyState >= 2) this.letGo();
     this.listeners.onTime();
   }
 

@@ -33,6 +33,11 @@ export function restore(player, saved) {
   if (saved.time_s >= 0) player.seek(saved.time_s - player.startS);
 }
 
+/** Whether one file shows the clip of another, to another end: a part, and later more of it. */
+export function isSameClip(before, after) {
+  return Boolean(before?.clip) && before.clip === after.clip && before.kind === after.kind && before.sha256 !== after.sha256;
+}
+
 /** Keeps the display of a player that is about to go. */
 export function remember(player) {
   const { header, state, selection, places, clock } = player;
@@ -43,7 +48,7 @@ export function remember(player) {
     chosen: [...selection.chosen],
     loop: clock.video.loop,
     speed: clock.video.playbackRate,
-    media: header.media.sha256,
+    media: header.media,
     pin: places.pin,
     time: clock.heading,
     playing: clock.playing,
@@ -59,7 +64,8 @@ export function recall(player) {
   const { video } = player.clock;
   video.loop = held.loop;
   video.defaultPlaybackRate = video.playbackRate = held.speed;
-  if (held.media !== player.header.media.sha256) return true;
+  const { media } = player.header;
+  if (held.media.sha256 !== media.sha256 && !isSameClip(held.media, media)) return true;
   player.places.pin = held.pin;
   player.seek(held.time);
   if (held.playing) player.clock.play();

@@ -10,7 +10,7 @@ import { parseColor } from "./format.js";
 import { isFull, toggleFullScreen } from "./full_screen.js";
 import { Selection } from "./selection.js";
 import { Trails } from "./trails.js";
-import { SCALES, recall, remember, restore, snapshot } from "./memory.js";
+import { SCALES, isSameClip, recall, remember, restore, snapshot } from "./memory.js";
 import { answerThePage } from "./page.js";
 import { Places } from "./places.js";
 import { listenToPointer, placeAt } from "./pointer.js";
@@ -65,7 +65,10 @@ export class TokenPlayer {
 
   // What is shown ------------------------------------------------------------------------------------------------
 
-  /** Shows a payload. The same clip with other maps keeps the playhead, the view and the choice of tokens. */
+  /**
+   * Shows a payload. The same clip with other maps, or grown longer, keeps the playhead, the view and the choice of
+   * tokens.
+   */
   update(bytes) {
     const payload = parsePayload(bytes);
     if (payload.header.id === this.header?.id) return;
@@ -73,20 +76,25 @@ export class TokenPlayer {
     this.header = payload.header;
     this.adoptMaps(payload);
     this.controls.rebuild();
-    if (before?.media.sha256 !== payload.header.media.sha256) {
-      this.controls.showMessage("");
-      this.clock.load(payload.media(), payload.header.media.kind);
-      if (before) this.places.pin = null;
-      const returned = !before && recall(this);
-      if (!before && !returned) restore(this, payload.header.start);
-      const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (payload.header.autoplay && !returned && !calm) this.clock.play();
-    }
+    if (isSameClip(before?.media, this.header.media)) this.clock.grow(payload.media());
+    else if (before?.media.sha256 !== this.header.media.sha256) this.begin(payload, !before);
     this.step = this.maps ? this.maps.indexAt(this.sourceTime) : -1;
     this.resize();
     this.refresh();
     this.controls.syncClock();
     this.say("token-player-ready");
+  }
+
+  /** Another clip or still, from its start. */
+  begin(payload, first) {
+    const { header } = payload;
+    this.controls.showMessage("");
+    this.clock.load(payload.media(), header.media.kind);
+    if (!first) this.places.pin = null;
+    const returned = first && recall(this);
+    if (first && !returned) restore(this, header.start);
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (header.autoplay && !returned && !calm) this.clock.play();
   }
 
   adoptMaps(payload) {
