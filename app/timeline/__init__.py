@@ -1,6 +1,7 @@
 """Tokens over time, one lane each, below the player: drawn in the browser, linked with the playhead both ways.
 
-Like the predictions' panel it follows the player of the same page by its events and moves it, without the server.
+Like the predictions' panel it follows the player of the same page by its events and moves it, without the server. A
+place that is pinned in the player has a lane of its own, with every token's weight there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
+from app.player.sources import bundle
 from app.text import percent
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import format_weight, hex_color, is_share, token_color, token_name, token_number
@@ -131,7 +133,7 @@ def _end_s(found: Analysis) -> float:
 @functools.cache
 def _component() -> ComponentRenderer:
     return st.components.v2.component(
-        "token_timeline", html=_read("timeline.html"), css=_read("timeline.css"), js=_read("timeline.js")
+        "token_timeline", html=_read("timeline.html"), css=_read("timeline.css"), js=bundle(_FOLDER / "timeline.js")
     )
 
 

@@ -1,5 +1,6 @@
 // Tokens over time, a lane each. Follows the player by its "token-player-time" events and moves it by
 // "token-player-seek", so a click here jumps the clip and playing there runs the cursor, without the server.
+import { PinnedPlace } from "./pinned_place.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEGENDS = {
@@ -24,16 +25,26 @@ export class Timeline {
     this.data = null;
     this.area = root.querySelector(".area");
     this.cursor = root.querySelector(".cursor");
+    this.needle = root.querySelector(".needle");
     this.stopped = new AbortController();
     const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
-    on(window, "token-player-time", (event) => this.follow(event.detail));
-    on(root.querySelector(".measures"), "click", (event) => this.setMeasure(event.target.dataset?.measure));
-    on(this.area, "pointerdown", (event) => {
-      if (event.target.dataset.time) return this.seek(Number(event.target.dataset.time));
-      this.area.setPointerCapture(event.pointerId);
-      this.seekAt(event);
+    this.pinned = new PinnedPlace(root.querySelector(".place"), {
+      share: (time) => this.share(time),
+      unpin: () => this.say("token-player-unpin"),
+      ink: readable,
     });
-    on(this.area, "pointermove", (event) => this.area.hasPointerCapture(event.pointerId) && this.seekAt(event));
+    on(window, "token-player-time", (event) => this.follow(event.detail));
+    on(window, "token-player-pin", (event) => this.isMine(event.detail) && this.pin(event.detail));
+    on(window, "token-player-ready", (event) => this.isMine(event.detail) && this.ask());
+    on(root.querySelector(".measures"), "click", (event) => this.setMeasure(event.target.dataset?.measure));
+    for (const field of [this.area, this.pinned.plot]) {
+      on(field, "pointerdown", (event) => {
+        if (event.target.dataset.time) return this.seek(Number(event.target.dataset.time));
+        field.setPointerCapture(event.pointerId);
+        this.seekAt(event);
+      });
+      on(field, "pointermove", (event) => field.hasPointerCapture(event.pointerId) && this.seekAt(event));
+    }
     on(this.area, "keydown", (event) => this.onKey(event));
     on(root.querySelector(".events"), "click", (event) => {
       const { time } = event.target.dataset;
@@ -62,6 +73,7 @@ export class Timeline {
     this.listEvents();
     this.drawLanes();
     this.draw();
+    this.ask();
   }
 
   lane(token, row) {
@@ -165,16 +177,42 @@ export class Timeline {
     return low;
   }
 
-  follow({ key, time_s: time }) {
-    if (key !== this.data?.player || time === this.time) return;
-    this.time = time;
+  isMine({ key }) {
+    return key === this.data?.player;
+  }
+
+  follow(detail) {
+    if (!this.isMine(detail)) return;
+    if (detail.step !== this.pinned.step) this.pinned.draw(detail.step);
+    if (detail.time_s === this.time) return;
+    this.time = detail.time_s;
     this.draw();
+  }
+
+  pin({ place, step }) {
+    this.pinned.step = step;
+    this.pinned.show(place);
+  }
+
+  /** What the player, if it is there, said before this timeline was: where it stands, and what is pinned. */
+  ask() {
+    const said = this.say("token-player-ask");
+    if (!said.view) return;
+    this.pin(said);
+    this.follow({ ...said, time_s: said.view.time_s });
+  }
+
+  say(type, detail = {}) {
+    const said = { key: this.data.player, ...detail };
+    window.dispatchEvent(new CustomEvent(type, { detail: said }));
+    return said;
   }
 
   draw() {
     const { data } = this;
     const time = this.time ?? data.times[0];
-    this.cursor.style.left = `${this.share(time) * 100}%`;
+    const left = `${this.share(time) * 100}%`;
+    this.cursor.style.left = this.needle.style.left = left;
     this.area.setAttribute("aria-valuenow", time.toFixed(2));
     this.area.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds`);
     const { index } = this;
@@ -195,15 +233,14 @@ export class Timeline {
   }
 
   seekAt(event) {
-    const bounds = this.area.getBoundingClientRect();
+    const bounds = event.currentTarget.getBoundingClientRect();
     const share = Math.min(Math.max((event.clientX - bounds.left) / bounds.width, 0), 1);
     const { times, end } = this.data;
     this.seek(times[0] + share * (end - times[0]));
   }
 
   seek(time) {
-    const detail = { key: this.data.player, time_s: time };
-    window.dispatchEvent(new CustomEvent("token-player-seek", { detail }));
+    this.say("token-player-seek", { time_s: time });
   }
 
   onKey(event) {
@@ -220,6 +257,7 @@ export class Timeline {
 
   destroy() {
     this.stopped.abort();
+    this.pinned.destroy();
   }
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.playing import press
+from tests.browser.playing import press, weights
 from tests.browser.test_app import LIMIT_MS, SETTLE_MS, figure, move, open_page, upload
 from tests.engine_cases import pictures, write_clip
 
@@ -71,6 +71,28 @@ def test_the_lanes_switch_between_measures_without_the_server(page):
     expect(page.locator(".timeline .legend")).to_contain_text("Spread of each token")
     assert page.locator(".timeline .lane polyline").nth(1).get_attribute("points") != before
     expect(page.locator(".timeline .lane")).to_have_count(8)
+
+
+def test_a_pinned_place_has_its_curve_on_the_timeline_through_reruns_and_other_views(page):
+    expect(page.locator(".place .hint")).to_be_visible()
+    press(page, "p", "ArrowDown", "Enter", "Escape")
+    spot = page.locator(".place .spot b").text_content() or "?"
+    expect(page.locator(".plot polyline:not(.halo)")).to_have_count(8)
+    strongest = max(weights(page), key=lambda text: float(text.strip("<").removesuffix(" %")))
+    expect(page.locator(".strongest")).to_contain_text(f"with {strongest};")
+    move(page, "Tokens", "ArrowLeft", 2)
+    expect(page.locator(".plot polyline:not(.halo)")).to_have_count(6, timeout=SETTLE_MS)
+    expect(page.locator(".place .spot b")).to_have_text(spot)
+    open_view(page, "Overlap")
+    expect(page.locator(".timeline")).to_have_count(0)
+    move(page, "Tokens", "ArrowRight", 2)
+    expect(page.locator(".chip")).to_have_count(8, timeout=SETTLE_MS)
+    open_view(page, "Over time")
+    expect(page.locator(".place .spot b")).to_have_text(spot)
+    expect(page.locator(".plot polyline:not(.halo)")).to_have_count(8)
+    page.get_by_role("button", name="Remove the pin", exact=True).click()
+    expect(page.locator(".place .hint")).to_be_visible()
+    expect(page.locator(".where")).to_have_text("Largest weight in this frame")
 
 
 def test_muting_moves_the_bars_and_shows_the_change(page):
