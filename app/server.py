@@ -6,6 +6,7 @@ import functools
 import os
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
@@ -166,34 +167,76 @@ class Server:
         Raises:
             QueueFull: If too many wait already.
         """
-        loc, num_tokens, _ = view
-        measured = dict.fromkeys((PLAIN, (loc, num_tokens, ())))
+        return self.worker(device).submit(
+            lambda ticket: self._measure(ticket, model, device, image_hw, view),
+            owner=visit.id,
+            slot="latency",
+            quick=True,
+        )
 
-        def work(ticket: Ticket) -> Latency:
-            engine = self.engine(model, device)
-            found: Latency | None = None
+    def measure_latencies(
+        self, visit: Visit, device: str, settings: Mapping[str, tuple[ModelChoice, tuple[int, int], View]]
+    ) -> Job[None]:
+        """Time several settings on a device, one after the other, as a long job that says how far it is.
+
+        Args:
+            visit: Who asks.
+            device: Where.
+            settings: Model, input as (height, width) and setting of each, by what to call it meanwhile.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+
+        def work(ticket: Ticket) -> None:
             begin = time.monotonic()
-            for turn in range(_LATENCY_TURNS):
-                if turn and time.monotonic() - begin > _LATENCY_BUDGET_S:
-                    break  # a slow network: others wait for the device
-                for one in measured:
-                    found = engine.measure_latency(
-                        image_hw=image_hw,
-                        loc=one[0],
-                        num_tokens=one[1] or None,
-                        repeats=_LATENCY_REPEATS,
-                        budget_s=_LATENCY_BUDGET_S / _LATENCY_TURNS / len(measured),
-                        cancel=ticket.cancel,
-                    )
-                    key = (model.card.name, device, image_hw, one)
-                    known = self._latencies.get(key)
-                    if known is not None and known.median_ms <= found.median_ms:
-                        found = known
-                    self._latencies.put(key, found)
-            assert found is not None  # there is at least one turn, and the view that is asked for comes last
-            return found
+            for done, (name, (model, image_hw, view)) in enumerate(settings.items()):
 
-        return self.worker(device).submit(work, owner=visit.id, slot="latency", quick=True)
+                def report(done: int = done, name: str = name) -> None:
+                    spent = time.monotonic() - begin
+                    left = spent / done * (len(settings) - done) if done else None
+                    ticket.report(Progress(done, len(settings), spent, left, f"timing {name}"))
+
+                report()
+                if self.known_latency(model, device, image_hw, view) is None:
+                    self._measure(ticket, model, device, image_hw, view, report)
+
+        return self.worker(device).submit(work, owner=visit.id, slot="latencies")
+
+    def _measure(
+        self,
+        ticket: Ticket,
+        model: ModelChoice,
+        device: str,
+        image_hw: tuple[int, int],
+        view: View,
+        report: Callable[[], None] = lambda: None,
+    ) -> Latency:
+        """Time a setting in turns with the plain network; `report` is called between turns, which lets others in."""
+        measured = dict.fromkeys((PLAIN, (view[0], view[1], ())))
+        engine = self.engine(model, device)
+        found: Latency | None = None
+        begin = time.monotonic()
+        for turn in range(_LATENCY_TURNS):
+            if turn and time.monotonic() - begin > _LATENCY_BUDGET_S:
+                break  # a slow network: others wait for the device
+            for one in measured:
+                report()
+                found = engine.measure_latency(
+                    image_hw=image_hw,
+                    loc=one[0],
+                    num_tokens=one[1] or None,
+                    repeats=_LATENCY_REPEATS,
+                    budget_s=_LATENCY_BUDGET_S / _LATENCY_TURNS / len(measured),
+                    cancel=ticket.cancel,
+                )
+                key = (model.card.name, device, image_hw, one)
+                known = self._latencies.get(key)
+                if known is not None and known.median_ms <= found.median_ms:
+                    found = known
+                self._latencies.put(key, found)
+        assert found is not None  # there is at least one turn, and the view that is asked for comes last
+        return found
 
     # Questions ----------------------------------------------------------------------------------------------------
 

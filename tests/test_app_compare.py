@@ -20,7 +20,7 @@ from tests.app_cases import LIMIT_S, save_tiny_model
 from tests.engine_cases import TINY, VIDEO, pictures, write_clip
 from tokenlearner import cards, flops
 from tokenlearner.engine import plan_geometry
-from tokenlearner.errors import Cancelled
+from tokenlearner.errors import Cancelled, DeviceError
 from tokenlearner.samples import list_samples
 
 CAT = plan_geometry(TINY, (300, 451))  # the sample has 300 x 451 pixels
@@ -188,6 +188,80 @@ def test_times_are_measured_on_request(page):
         at = settled(at)
     assert all(time.endswith(" ms a frame") for time in column(at, "Time"))
     assert "Measure the time" not in [one.label for one in at.button]
+
+
+def test_the_page_stays_free_while_times_are_measured_and_measuring_can_be_stopped(page, monkeypatch):
+    at = settled(page)
+    cache.server()._latencies.drop(lambda key: True)
+    begun, stopped = threading.Event(), threading.Event()
+
+    def endless(self, ticket, *rest):
+        begun.set()
+        while not ticket.cancel.wait(0.01):
+            rest[-1]()
+        stopped.set()
+        raise Cancelled("stopped")
+
+    monkeypatch.setattr(Server, "_measure", endless)
+    at = at.run()
+    button(at, "Measure the time").click()
+    at.run()
+    assert begun.wait(LIMIT_S)
+    at.slider(key="compare tokens B").set_value(4)  # another lane can be asked for meanwhile
+    at.run()
+    assert column(at, "Network")[1].startswith("4 tokens")
+    button(at, "Cancel").click()
+    at.run()
+    assert stopped.wait(LIMIT_S)
+    assert "Measure the time" in [one.label for one in at.button]
+    assert not at.error
+
+
+def test_a_measurement_that_fails_says_so(page, monkeypatch):
+    at = settled(page)
+    cache.server()._latencies.drop(lambda key: True)
+
+    def failing(self, *_):
+        raise DeviceError("The device went away.")
+
+    monkeypatch.setattr(Server, "_measure", failing)
+    at = at.run()
+    button(at, "Measure the time").click()
+    at = settled(at)
+    assert [error.value for error in at.error] == [r"The device went away\."]
+
+
+def test_a_link_restores_lanes_photo_and_frames(page):
+    del page.session_state["compared instead of"]
+    for name, value in {
+        "item": "sample:coffee",
+        "a": "3.1.trained.tiny",
+        "b": "2.none.random.tiny",
+        "fit": "crop",
+    }.items():
+        page.query_params[name] = value
+    at = settled(page)
+    assert at.selectbox(key="compare item").value == "sample:coffee"
+    assert column(at, "Network") == [
+        "3 tokens after 1 of 5 blocks, tiny",
+        "Plain ViT, every patch, tiny, random weights",
+    ]
+    assert at.session_state["framing"]["sample:coffee"].resize == "crop"
+    assert not at.info
+    at.selectbox(key="compare item").set_value("sample:cat")  # the link acts once
+    at = settled(at)
+    assert at.selectbox(key="compare item").value == "sample:cat"
+
+
+def test_a_link_says_what_it_misses_until_something_else_is_chosen(page):
+    del page.session_state["compared instead of"]
+    for name, value in {"item": "file:0123456789abcdef", "name": "dog.mp4", "a": "3.1.trained.tiny"}.items():
+        page.query_params[name] = value
+    page.query_params["b"] = "2.1.trained.gone"
+    at = settled(page)
+    assert ["dog" in at.info[0].value, "gone" in at.info[1].value, len(at.info)] == [True, True, 2]
+    at = choose(at, "tokens | plain ViT")
+    assert not at.info
 
 
 def test_the_photo_of_explore_is_taken_over_until_another_is_chosen_here(page):

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import streamlit as st
 
+from app import waiting
 from app.compare.lanes import LETTERS, Lane
 from app.explore import trim
-from app.explore.asking import STOPPED, needs_yes
+from app.explore.asking import needs_yes
 from app.explore.page import Here, wait_for
 from app.explore.wish import Wish
-from app.jobs import Job, JobState
+from app.jobs import JobState
 from app.results import Shown
-from app.text import ordinal, plain, seconds
-from tokenlearner.engine import Analysis, Progress
-from tokenlearner.errors import Cancelled, FeaturesGone, TokenLearnerError
-
-_EVERY_S: Final = 0.4
+from app.text import plain
+from app.waiting import STOPPED
+from tokenlearner.engine import Analysis
+from tokenlearner.errors import FeaturesGone, TokenLearnerError
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ def _waiting(at: Here, wish: Wish, index: int) -> None:
     st.skeleton(height=260)
 
 
-@st.fragment(run_every=_EVERY_S)
+@st.fragment(run_every=waiting.EVERY_S)
 def _progress(at: Here, letter: str) -> None:
     visit = at.visit
     if visit.job is None:
@@ -128,36 +127,13 @@ def _progress(at: Here, letter: str) -> None:
     request, job = visit.job
     if job.state.is_final:
         if job.state is not JobState.DONE:
-            visit.refusals[request] = reason(job)
+            visit.refusals[request] = waiting.reason(job, "The analysis failed")
         visit.job = None
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", key=f"compare-progress-{letter}"):
-        st.progress(*how_far(job.state, job.place, job.progress))
-        if st.button(
-            "Cancel", icon=":material/close:", key=f"compare cancel {letter}", help="Frees the device within one batch"
-        ):
-            job.cancel()
-            visit.refusals[request] = STOPPED
-            visit.job = None
-            st.rerun()
-
-
-def reason(job: Job[Shown]) -> str:
-    """Why a job gave no result, for people. What is not meant for people stands in the server's log."""
-    if isinstance(job.error, Cancelled):
-        return STOPPED
-    known = isinstance(job.error, TokenLearnerError)
-    return str(job.error) if known else "The analysis failed; the server's log says why."
-
-
-def how_far(state: JobState, place: int, progress: Progress | None) -> tuple[float, str]:
-    """Share that is done, 0..1, and a sentence."""
-    if state is JobState.WAITING:
-        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
-    if progress is None or not progress.total:
-        return 0.0, progress.stage if progress is not None else "starting"
-    left = f", about {seconds(progress.remaining_s)} left" if progress.remaining_s else ""
-    return progress.done / progress.total, f"{progress.done} of {progress.total} frames{left}"
+    if waiting.bar(job, waiting.frames, key=f"compare-progress-{letter}"):
+        visit.refusals[request] = STOPPED
+        visit.job = None
+        st.rerun()
 
 
 def _refusal(at: Here, wish: Wish, letter: str) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import cache
 from app.charts import compute_bars
-from app.compare import asking, settings, source, state, table
+from app.compare import asking, link, opened, settings, source, state, table
 from app.compare.asking import Filled
 from app.compare.deck import deck
 from app.compare.disagreement import Disagreement, disagreement
@@ -40,6 +40,7 @@ def draw() -> None:
             raise CheckpointError(
                 problems[0] if problems else "No model is installed. Put a checkpoint into assets/checkpoints."
             )
+        opened.follow(known)
         with choice.container(horizontal=True, vertical_alignment="center", gap="small", key="compare-source"):
             item = source.choose_item(at)
             main, device = model_choice.chosen(known, item.kind)
@@ -58,6 +59,8 @@ def draw() -> None:
         with messages:
             for sentence in source.problems():
                 st.error(plain(sentence), icon=":material/error:")
+            for sentence in state.misses():
+                st.info(plain(sentence), icon=":material/link:")
         with place:
             _stage(at, known, lanes, wishes_for(lanes, known, item, device))
     except TokenLearnerError as error:
@@ -88,10 +91,10 @@ def _stage(at: Here, known: Sequence[ModelChoice], lanes: Sequence[Lane], wishes
                     found = asking.fill(at, wish, lane, index)
                 if found is not None:
                     filled.append(found)
-    scales = scales_of(filled)
+    scales, start_s = scales_of(filled), opened.start_s(wishes[0].item)
     for one in filled:
         with bodies[one.index]:
-            _lane(one, scales)
+            _lane(one, scales, autoplay=one.index == 0 and start_s is None)
     compared = _compared(filled)
     if compared is not None:
         deck(
@@ -99,6 +102,8 @@ def _stage(at: Here, known: Sequence[ModelChoice], lanes: Sequence[Lane], wishes
             compared,
             clip=wishes[0].item.key,
             still=is_still(filled),
+            link=link.parameters(lanes, filled[0].shown, filled[0].found),
+            start_s=start_s,
             key="deck",
         )
     if compared is not None:
@@ -107,7 +112,7 @@ def _stage(at: Here, known: Sequence[ModelChoice], lanes: Sequence[Lane], wishes
             st.caption(note)
 
 
-def _lane(one: Filled, scales: Mapping[str, float]) -> None:
+def _lane(one: Filled, scales: Mapping[str, float], *, autoplay: bool) -> None:
     """The player of a lane, what it says and what it computes."""
     found, clip = one.found, one.shown.clip
     token_player(
@@ -122,7 +127,7 @@ def _lane(one: Filled, scales: Mapping[str, float]) -> None:
         caption=None if found.provenance.trained else UNTRAINED_MARK,
         start_s=clip.start_s,
         frame_hw=clip.frame_hw,
-        autoplay=one.index == 0 and not clip.mime.startswith("image/"),
+        autoplay=autoplay and not clip.mime.startswith("image/"),
     )
     prediction_panel(found, player=player_key(one.letter), key=f"compare says {one.letter}")
     per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"

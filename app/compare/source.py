@@ -78,6 +78,11 @@ def choose_preset(offered: Sequence[Preset], lanes: Sequence[Lane]) -> None:
     )
 
 
+def open_with(key: str) -> None:
+    """Begin with a photo or clip."""
+    _choose(key, None)
+
+
 def problems() -> list[str]:
     """Why files were not taken."""
     return list(st.session_state.get(_PROBLEMS, []))
@@ -92,6 +97,7 @@ def _label(item: Item) -> str:
 def _choose(key: str, explored: str | None) -> None:
     st.session_state[_CHOSEN] = (key, explored)
     st.session_state[_PROBLEMS] = []
+    state.miss(())
 
 
 def _take(at: Here, widget: str, explored: str | None) -> None:

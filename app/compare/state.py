@@ -12,6 +12,7 @@ from app.compare.lanes import FEWEST, Lane, fitted, one_more
 from app.models import ModelChoice
 
 _LANES: Final = "compare lanes"
+_MISSES: Final = "what the compare link misses"
 
 
 def get(known: Sequence[ModelChoice], usual: Sequence[Lane]) -> tuple[Lane, ...]:
@@ -27,6 +28,18 @@ def get(known: Sequence[ModelChoice], usual: Sequence[Lane]) -> tuple[Lane, ...]
 def put(lanes: Sequence[Lane]) -> None:
     """Show these lanes from the next run on."""
     st.session_state[_LANES] = tuple(lanes)
+    miss(())
+
+
+def miss(sentences: Sequence[str]) -> None:
+    """Note what a link asked for and is not here; what the visitor chooses next makes it void."""
+    st.session_state[_MISSES] = tuple(sentences)
+
+
+def misses() -> tuple[str, ...]:
+    """What to say about the link that opened the page."""
+    noted: tuple[str, ...] = st.session_state.get(_MISSES, ())
+    return noted
 
 
 def change(lanes: Sequence[Lane], index: int, **changes: Any) -> None:

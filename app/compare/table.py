@@ -8,16 +8,20 @@ from typing import Final
 
 import streamlit as st
 
+from app import waiting
 from app.compare.asking import Filled
 from app.compare.disagreement import Disagreement
 from app.compare.lanes import lane_words
 from app.explore.compute import accuracy_words
-from app.explore.page import Here, wait_for
-from app.text import class_label, milliseconds, operations, percent, plain
+from app.explore.page import Here
+from app.jobs import Job, JobState
+from app.text import class_label, milliseconds, operations, percent
 from tokenlearner.engine import Analysis, Latency
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
 
+_JOB: Final = "compare timing job"
+_PROBLEM: Final = "compare timing problem"
 _HELP: Final = {
     "GMACs a frame": f"{CONVENTION} Counted for the input that each model saw; a video model's clip is divided by its "
     "frames.",
@@ -112,26 +116,43 @@ def known_time(at: Here, lane: Filled) -> Latency | None:
 
 
 def _measure(at: Here, lanes: Sequence[Filled]) -> None:
-    busy = at.server.worker(lanes[0].shown.request.device).is_busy
+    """The button that times the lanes, or how far that is."""
+    if st.session_state.get(_JOB) is not None:
+        _progress()
+        return
+    problem = st.session_state.get(_PROBLEM)
+    if problem:
+        waiting.say(problem)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if not st.button(
+        st.button(
             "Measure the time",
             icon=":material/timer:",
-            disabled=busy,
+            on_click=_start,
+            args=(at, lanes),
             help="Times one pass of each lane on this device, in turns with the plain ViT; a few seconds a lane.",
-        ):
-            return
-        bar = st.progress(0.0, "measuring")
+        )
+
+
+def _start(at: Here, lanes: Sequence[Filled]) -> None:
+    st.session_state[_PROBLEM] = ""
+    settings = {
+        f"lane {lane.letter}": (lane.shown.model, lane.found.geometry.input_hw, lane.lane.view) for lane in lanes
+    }
     try:
-        for done, lane in enumerate(lanes):
-            bar.progress(done / len(lanes), f"measuring lane {lane.letter}")
-            if known_time(at, lane) is None:
-                image_hw = lane.found.geometry.input_hw
-                job = at.server.measure_latency(
-                    at.visit, lane.shown.model, lane.shown.request.device, image_hw, lane.lane.view
-                )
-                wait_for(job)
+        job = at.server.measure_latencies(at.visit, lanes[0].shown.request.device, settings)
     except TokenLearnerError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.session_state[_PROBLEM] = str(error)
     else:
+        st.session_state[_JOB] = job
+
+
+@st.fragment(run_every=waiting.EVERY_S)
+def _progress() -> None:
+    job: Job[None] | None = st.session_state.get(_JOB)
+    if job is None:
+        st.rerun()
+    if job.state.is_final or waiting.bar(job, key="compare-progress-time"):
+        st.session_state[_JOB] = None
+        if job.state is JobState.FAILED:
+            st.session_state[_PROBLEM] = waiting.reason(job, "The measurement failed")
         st.rerun()

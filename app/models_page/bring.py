@@ -9,6 +9,7 @@ from typing import Any, Final
 import streamlit as st
 import timm
 
+from app import waiting
 from app.brought import BROUGHT, MAX_BYTES, MAX_KEPT, BroughtModels
 from app.explore.page import Here
 from app.jobs import Job, JobState, Ticket
@@ -16,7 +17,7 @@ from app.models import ModelChoice
 from app.text import millions, operations, plain, size
 from tokenlearner import flops
 from tokenlearner.config import Pooling, TokenLearnerConfig
-from tokenlearner.errors import Cancelled, TokenLearnerError
+from tokenlearner.errors import TokenLearnerError
 from tokenlearner.scenic import ScenicOptions
 from tokenlearner.timm_backbone import TimmNetwork, timm_config
 
@@ -26,8 +27,6 @@ ARRIVED: Final = "model that arrived"
 _JOB: Final = "model being brought"
 _PROBLEM: Final = "model problem"
 _ROUND: Final = "model upload round"
-_EVERY_S: Final = 0.3
-_STOPPED: Final = "Stopped."
 _CLASSIFIERS: Final = re.compile(r"\.(?!.*(clip|dino|mae|siglip)).*in(1k|12k|21k)")
 _OTHER_KINDS: Final = re.compile(r"_r\d+_|_r_s|rope|relpos|sam|srelpos|_rmlp|mci|_gap_|_pe_|_plus_|_parallel|_cls_")
 _FIRST: Final = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
@@ -55,8 +54,7 @@ def draw(at: Here, taken: Sequence[str]) -> None:
         _progress()
         return
     if problem:
-        icon = ":material/info:" if problem == _STOPPED else ":material/error:"
-        (st.info if problem == _STOPPED else st.error)(plain(problem), icon=icon)
+        waiting.say(problem)
     with st.expander("From a file", icon=":material/upload_file:", key="bring-file"):
         _file(at, taken)
     with st.expander("Around a network of timm", icon=":material/hub:", key="bring-timm", on_change="rerun") as around:
@@ -180,7 +178,7 @@ def _start(at: Here, work: Callable[[], ModelChoice]) -> None:
         st.session_state[_PROBLEM] = str(error)
 
 
-@st.fragment(run_every=_EVERY_S)
+@st.fragment(run_every=waiting.EVERY_S)
 def _progress() -> None:
     job: Job[ModelChoice] | None = st.session_state.get(_JOB)
     if job is None:
@@ -193,7 +191,7 @@ def _progress() -> None:
         st.markdown("Waiting in line …" if waits else "Reading, building and checking the weights …")
         if st.button("Cancel", icon=":material/close:", key="cancel model"):
             job.cancel()
-            st.session_state[_JOB], st.session_state[_PROBLEM] = None, _STOPPED
+            st.session_state[_JOB], st.session_state[_PROBLEM] = None, waiting.STOPPED
             st.rerun()
 
 
@@ -201,9 +199,5 @@ def _settle(job: Job[Any]) -> None:
     st.session_state[_JOB] = None
     if job.state is JobState.DONE:
         st.session_state[ARRIVED] = job.result().card.name
-    elif isinstance(job.error, TokenLearnerError) and not isinstance(job.error, Cancelled):
-        st.session_state[_PROBLEM] = str(job.error)
     else:
-        st.session_state[_PROBLEM] = (
-            _STOPPED if isinstance(job.error, Cancelled) else "The model could not be read; the server's log says why."
-        )
+        st.session_state[_PROBLEM] = waiting.reason(job, "The model could not be read")

@@ -6,23 +6,23 @@ from typing import Final
 
 import streamlit as st
 
+from app import waiting
 from app.explore.page import here
 from app.jobs import Job, JobState, Ticket
 from app.server import compute_devices
-from app.text import milliseconds, ordinal, plain, seconds, significant, size
+from app.text import milliseconds, plain, significant, size
 from app.tradeoffs import measure_figure, timing
 from app.tradeoffs.design import Design
 from app.tradeoffs.marks import PLOT_CONFIG
 from app.tradeoffs.timing import Comparison, PaceFit
-from tokenlearner.errors import Cancelled, TokenLearnerError
+from tokenlearner.engine import Progress
+from tokenlearner.errors import TokenLearnerError
 
 _DONE: Final = "timed designs"
 _JOB: Final = "timing job"
 _PROBLEM: Final = "timing problem"
 _ASKED: Final = "design to time"
-_STOPPED: Final = "Stopped."
 _KEPT: Final = 40
-_EVERY_S: Final = 0.4
 
 
 def known(design: Design) -> Comparison | None:
@@ -84,7 +84,7 @@ def _start(design: Design, device_name: str) -> None:
         st.session_state[_PROBLEM] = str(error)
 
 
-@st.fragment(run_every=_EVERY_S)
+@st.fragment(run_every=waiting.EVERY_S)
 def _progress() -> None:
     job: Job[Comparison] | None = st.session_state.get(_JOB)
     if job is None:
@@ -92,14 +92,10 @@ def _progress() -> None:
     if job.state.is_final:
         _settle(job)
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", key="timing-progress"):
-        share, words = _how_far(job)
-        st.progress(share, words)
-        if st.button("Cancel", icon=":material/close:", key="cancel timing", help="Frees the device within one pass"):
-            job.cancel()
-            st.session_state[_JOB] = None
-            st.session_state[_PROBLEM] = _STOPPED
-            st.rerun()
+    if waiting.bar(job, _passes, key="timing-progress"):
+        st.session_state[_JOB] = None
+        st.session_state[_PROBLEM] = waiting.STOPPED
+        st.rerun()
 
 
 def _settle(job: Job[Comparison]) -> None:
@@ -108,22 +104,12 @@ def _settle(job: Job[Comparison]) -> None:
         found = job.result()
         others = [one for one in _measured() if one.design != found.design]
         st.session_state[_DONE] = [*others, found][-_KEPT:]
-    elif isinstance(job.error, Cancelled):
-        st.session_state[_PROBLEM] = _STOPPED
-    elif isinstance(job.error, TokenLearnerError):
-        st.session_state[_PROBLEM] = str(job.error)
     else:
-        st.session_state[_PROBLEM] = "The measurement failed; the server's log says why."
+        st.session_state[_PROBLEM] = waiting.reason(job, "The measurement failed")
 
 
-def _how_far(job: Job[Comparison]) -> tuple[float, str]:
-    if job.state is JobState.WAITING:
-        return 0.0, f"waiting, {ordinal(job.place)} in line for the device" if job.place else "starting"
-    progress = job.progress
-    if progress is None or not progress.total:
-        return 0.0, progress.stage if progress is not None else "starting"
-    left = f", at most {seconds(progress.remaining_s)} left" if progress.remaining_s else ""
-    return progress.done / progress.total, f"pass {progress.done + 1} of at most {progress.total}{left}"
+def _passes(progress: Progress) -> str:
+    return f"pass {progress.done + 1} of at most {progress.total}{waiting.left(progress, 'at most')}"
 
 
 def _measured() -> list[Comparison]:

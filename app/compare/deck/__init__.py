@@ -6,7 +6,7 @@ It finds the players of the page, keeps them in step however one of them is move
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,16 @@ SCALE: Final = 1000
 """Divergences travel as whole numbers of this fraction."""
 
 
-def deck(players: Sequence[tuple[str, str]], compared: Disagreement, *, clip: str, still: bool, key: str) -> None:
+def deck(
+    players: Sequence[tuple[str, str]],
+    compared: Disagreement,
+    *,
+    clip: str,
+    still: bool,
+    link: Mapping[str, str],
+    start_s: float | None,
+    key: str,
+) -> None:
     """Draw the controls.
 
     Args:
@@ -33,9 +42,13 @@ def deck(players: Sequence[tuple[str, str]], compared: Disagreement, *, clip: st
         compared: What the lanes answer.
         clip: Says which photo or clip it is; another one begins at its start.
         still: Whether there is nothing to play.
+        link: What a link to this comparison says; the browser adds the playhead's time.
+        start_s: Where the playhead stands at first; None for the clip's start.
         key: Name of the element on the page.
     """
-    _component()(key=key, data=deck_data(players, compared, clip=clip, still=still))
+    _component()(
+        key=key, data=deck_data(players, compared, clip=clip, still=still) | {"link": dict(link), "start": start_s}
+    )
 
 
 def deck_data(players: Sequence[tuple[str, str]], compared: Disagreement, *, clip: str, still: bool) -> dict[str, Any]:

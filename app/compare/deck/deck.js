@@ -1,7 +1,11 @@
 // The controls of all lanes and the timeline of their disagreement. Text by textContent.
+import { copyLink, linkTo, showLink } from "../../js/address.js";
+import { keepMounted } from "../../js/mount.js";
 import { LockStep } from "./lockstep.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const LOOK_MS = 600;
+const SAID_MS = 4000;
 const AFTER_S = 0.002; // within the frame that begins at a moment, whatever a time is rounded to
 
 function make(tag, className, parent) {
@@ -20,7 +24,12 @@ export class Deck {
     this.steps = new LockStep((change) => this.onChange(change));
     this.stopped = new AbortController();
     const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
-    const acts = { play: () => this.steps.toggle(), previous: () => this.stepBy(-1), next: () => this.stepBy(1) };
+    const acts = {
+      play: () => this.steps.toggle(),
+      previous: () => this.stepBy(-1),
+      next: () => this.stepBy(1),
+      copy: () => this.copy(),
+    };
     on(root, "click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
@@ -37,10 +46,12 @@ export class Deck {
     });
     on(this.area, "pointermove", (event) => this.area.hasPointerCapture(event.pointerId) && this.seekAt(event));
     on(root, "keydown", (event) => this.onKey(event));
+    this.timer = setInterval(() => this.look(), LOOK_MS);
   }
 
   update(data) {
     if (data.clip !== this.data?.clip) this.steps.forget();
+    if (!this.data && data.start !== null) this.steps.time = data.start; // a link's: players that come join there
     this.data = data;
     this.root.toggleAttribute("data-still", data.still);
     this.steps.hold(data.players);
@@ -224,24 +235,39 @@ export class Deck {
     acts[event.key]();
   }
 
+  // The link ------------------------------------------------------------------------------------------------------------
+
+  get href() {
+    const time = Math.round(this.time * 1000) / 1000;
+    const moved = !this.data.still && time > this.data.times[0] + AFTER_S;
+    return linkTo({ ...this.data.link, ...(moved ? { t: time } : {}) });
+  }
+
+  /** Keeps the page's address in step; while the clip plays, the time would change it all the time. */
+  look() {
+    if (this.data && this.root.isConnected && !this.steps.playing) showLink(this.href);
+  }
+
+  async copy() {
+    const { href } = this;
+    showLink(href);
+    const said = this.find(".said");
+    said.textContent = (await copyLink(href)) ? "Copied" : "Copy it from the address bar";
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => said.replaceChildren(), SAID_MS);
+  }
+
   destroy() {
+    clearInterval(this.timer);
+    clearTimeout(this.silence);
     this.stopped.abort();
     this.steps.destroy();
   }
 }
 
-const decks = new WeakMap();
+const mounted = keepMounted(".deck", (root) => new Deck(root));
 
 /** Called by Streamlit with each rerun; the controls of an element live on. */
 export default function mount({ data, parentElement }) {
-  const root = parentElement.querySelector(".deck");
-  let held = decks.get(root);
-  if (!held) decks.set(root, (held = { deck: new Deck(root), calls: 0 }));
-  held.deck.update(data);
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.deck.destroy();
-    decks.delete(root);
-  };
+  return mounted(parentElement, (deck) => deck.update(data));
 }

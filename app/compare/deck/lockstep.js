@@ -77,12 +77,12 @@ export class LockStep {
   join(player) {
     player.ready = true;
     ask(player, this.speed);
+    if (this.time !== null) this.send(player, this.time);
     const others = [...this.players.values()].filter((other) => other !== player && other.ready);
     if (!others.length) {
       if (!player.video.paused) this.onPlay(player);
       return;
     }
-    if (this.time !== null) this.send(player, this.time);
     const moving = others.find((other) => !other.video.paused);
     if (moving) {
       this.onPlay(moving);

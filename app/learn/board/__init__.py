@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float32, UInt8
 
+from app.player.sources import bundle
 from tokenlearner.media import encode_jpeg
 from tokenlearner.palette import HEAT_LUT
 
@@ -160,7 +161,7 @@ def _component() -> ComponentRenderer:
         "lesson_board",
         html=(_FOLDER / "board.html").read_text("utf-8"),
         css=(_FOLDER / "board.css").read_text("utf-8"),
-        js=(_FOLDER / "board.js").read_text("utf-8"),
+        js=bundle(_FOLDER / "board.js"),
     )
 
 

@@ -1,5 +1,6 @@
 // A picture cut into patches: points at them, joins them, reads a map, or lets one paint a map and pools the token that
 // it makes. Python is told a painted map while the brush moves, at most every TELL_MS.
+import { keepMounted } from "../../js/mount.js";
 
 const TELL_MS = 250;
 const OPACITY = 0.62;
@@ -360,18 +361,9 @@ class Board {
   }
 }
 
-const boards = new WeakMap();
+const mounted = keepMounted(".board", (root) => new Board(root));
 
 /** Called by Streamlit with each rerun; the board of an element lives on. */
 export default function mount({ data, parentElement, setStateValue }) {
-  const root = parentElement.querySelector(".board");
-  let held = boards.get(root);
-  if (!held) boards.set(root, (held = { board: new Board(root), calls: 0 }));
-  held.board.update(data, (painted) => setStateValue("painted", painted));
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.board.destroy();
-    boards.delete(root);
-  };
+  return mounted(parentElement, (board) => board.update(data, (painted) => setStateValue("painted", painted)));
 }

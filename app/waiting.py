@@ -1,0 +1,88 @@
+"""What stands on the page while a job is under way, and why one has no result: the same words everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import streamlit as st
+
+from app.jobs import Job, JobState
+from app.text import ordinal, plain, seconds
+from tokenlearner.engine import Progress
+from tokenlearner.errors import Cancelled, TokenLearnerError
+
+EVERY_S: Final = 0.4
+"""How often a page asks how far a job is."""
+STOPPED: Final = "Stopped."
+"""Why there is no result where the visitor did not want one any more."""
+
+
+def frames(progress: Progress) -> str:
+    """How far an analysis is: "15 of 125 frames, about 8.0 s left"."""
+    return f"{progress.done} of {progress.total} frames{left(progress)}"
+
+
+def stages(progress: Progress) -> str:
+    """What a job of several parts does: "measuring lane B, about 3.0 s left"."""
+    return f"{progress.stage}{left(progress)}"
+
+
+def left(progress: Progress, about: str = "about") -> str:
+    """The rest of a job in time, to be put behind other words; "" if nobody knows."""
+    return f", {about} {seconds(progress.remaining_s)} left" if progress.remaining_s else ""
+
+
+def how_far(job: Job[Any], words: Callable[[Progress], str] = stages) -> tuple[float, str]:
+    """Share of a job that is done, 0..1, and a sentence.
+
+    Args:
+        job: That waits or runs.
+        words: What its progress says, once its whole length is known.
+    """
+    if job.state is JobState.WAITING:
+        place = job.place
+        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
+    progress = job.progress
+    if progress is None or not progress.total:
+        return 0.0, progress.stage if progress is not None else "starting"
+    return min(progress.done / progress.total, 1.0), words(progress)
+
+
+def reason(job: Job[Any], failed: str) -> str:
+    """Why a job that is over gave no result, for people.
+
+    Args:
+        job: The job.
+        failed: What to say of an error that is not meant for people; that one stands in the server's log.
+    """
+    if isinstance(job.error, Cancelled):
+        return STOPPED
+    return str(job.error) if isinstance(job.error, TokenLearnerError) else f"{failed}; the server's log says why."
+
+
+def bar(job: Job[Any], words: Callable[[Progress], str] = stages, *, key: str, cancel: str = "Cancel") -> bool:
+    """Draw how far a job is, and the button that stops it; whether it was stopped just now.
+
+    Args:
+        job: That waits or runs.
+        words: What its progress says.
+        key: Name of the row on the page; the button's is "stop" and this.
+        cancel: What the button says.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", key=key):
+        st.progress(*how_far(job, words))
+        stopped = st.button(
+            cancel, icon=":material/close:", key=f"stop {key}", help="Frees the device within one batch"
+        )
+    if stopped:
+        job.cancel()
+    return stopped
+
+
+def say(sentence: str) -> None:
+    """Draw why there is no result: quietly where the visitor stopped it."""
+    if sentence == STOPPED:
+        st.info(sentence, icon=":material/stop_circle:")
+    else:
+        st.error(plain(sentence), icon=":material/error:")
