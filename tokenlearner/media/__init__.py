@@ -6,6 +6,7 @@ from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.limits import MediaLimits
 from tokenlearner.media.reader import MediaReader, open_media, probe
 from tokenlearner.media.sampling import Sampling
+from tokenlearner.media.thumbnails import Thumbnail, Thumbnails, open_thumbnails
 
 __all__ = [
     "Frame",
@@ -13,11 +14,14 @@ __all__ = [
     "MediaLimits",
     "MediaReader",
     "Sampling",
+    "Thumbnail",
+    "Thumbnails",
     "VideoWriter",
     "content_sha256",
     "encode_jpeg",
     "encode_png",
     "open_media",
+    "open_thumbnails",
     "probe",
     "write_png",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator
 from contextlib import suppress
+from typing import Final
 
 import av
 from av.container import InputContainer
@@ -12,6 +14,8 @@ from av.video.stream import VideoStream
 from tokenlearner.media.limits import DecodeClock
 from tokenlearner.media.scan import holds_picture, packets_of
 from tokenlearner.media.timeline import Run, Timeline
+
+_PACKETS_TO_KEYFRAME: Final = 512  # a seek may land a little before the keyframe that was meant
 
 
 class Decoder:
@@ -52,6 +56,25 @@ class Decoder:
             with suppress(av.FFmpegError):
                 container.seek(int(self._timeline.packet_dts[0]), stream=stream)
             yield from self._decode(container, stream)
+
+    def read_alone(self, container: InputContainer, stream: VideoStream, tick: int, seek: int) -> av.VideoFrame | None:
+        """Decode one keyframe and nothing else; None if it is not found where it should be, or damaged.
+
+        Args:
+            container: The open file.
+            stream: Its video.
+            tick: Presentation time of the keyframe.
+            seek: Its decoding time.
+        """
+        with suppress(av.FFmpegError, ValueError):
+            container.seek(seek, stream=stream)  # empties the decoder too
+            for packet in itertools.islice(packets_of(container, stream), _PACKETS_TO_KEYFRAME):
+                if self._clock.used_up:
+                    self.out_of_time = True
+                    return None
+                if packet.pts == tick and packet.is_keyframe:
+                    return next((frame for part in (packet, None) for frame in stream.decode(part)), None)
+        return None
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[tuple[int, av.VideoFrame]]:
         timeline, packets_met, frames_met = self._timeline, 0, 0

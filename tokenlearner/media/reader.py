@@ -125,7 +125,7 @@ def open_media(
         MediaLimitError: If it is larger or longer than `limits`.
     """
     clock = DecodeClock(limits.max_decode_s)
-    source = _identify(Path(path), name or Path(path).name, limits, clock)
+    source = identify(Path(path), name or Path(path).name, limits, clock)
     try:
         reader = MediaReader(source, sampling, clock)
         _check_duration(reader, sampling, limits)
@@ -144,13 +144,18 @@ def probe(
         MediaError: If it cannot be read, with what to do about it.
         MediaLimitError: If it is larger than `limits`.
     """
-    source = _identify(Path(path), name or Path(path).name, limits, DecodeClock(limits.max_decode_s))
+    source = identify(Path(path), name or Path(path).name, limits, DecodeClock(limits.max_decode_s))
     source.close()
     return source.info
 
 
-def _identify(path: Path, name: str, limits: MediaLimits, clock: DecodeClock) -> Source:
-    """Open a file as what it is."""
+def identify(path: Path, name: str, limits: MediaLimits, clock: DecodeClock) -> Source:
+    """Open a file as what it is.
+
+    Raises:
+        MediaError: If it cannot be read, with what to do about it.
+        MediaLimitError: If it is larger than `limits`, or takes longer to be understood than `clock` allows.
+    """
     size_bytes = check_file(path, name, limits)
     sha256 = content_sha256(path)
     with clock.running():

@@ -66,7 +66,7 @@ def choose_frames(
         return chosen
     begin_s, stop_s = _range(times_s, end_s, sampling, chosen[0])
     part_s = (stop_s - begin_s) / sampling.max_frames
-    return np.unique(_on_screen(times_s, begin_s + part_s * np.arange(sampling.max_frames)))
+    return np.unique(on_screen(times_s, begin_s + part_s * np.arange(sampling.max_frames)))
 
 
 def rate_note(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampling) -> str:
@@ -83,7 +83,7 @@ def _held(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampl
     if not len(times_s) or sampling.start_s >= end_s:
         return np.empty(0, np.int64)
     stop_s = end_s if sampling.end_s is None else min(sampling.end_s, end_s)
-    first = max(int(_on_screen(times_s, np.array([sampling.start_s]))[0]), 0)
+    first = max(int(on_screen(times_s, np.array([sampling.start_s]))[0]), 0)
     behind = int(np.searchsorted(times_s, stop_s - _TIME_TOLERANCE_S, side="left"))
     return np.arange(first, max(behind, first + 1), dtype=np.int64)
 
@@ -113,7 +113,7 @@ def _range(
     return max(sampling.start_s, float(times_s[first])), stop_s
 
 
-def _on_screen(
+def on_screen(
     times_s: Float64[np.ndarray, " frames"], at_s: Float64[np.ndarray, " moments"]
 ) -> Int64[np.ndarray, " moments"]:
     """Index of the picture on screen at each moment; -1 before the first."""

@@ -24,6 +24,7 @@ _MEASURED_FORMATS: Final = ("mov", "matroska", "avi")
 _SHORT_BY_S, _SHORT_BY_SHARE = 0.5, 0.05
 _CLOCK_MAY_RESET: Final = 0x0200  # FFmpeg's AVFMT_TS_DISCONT
 _PACKETS_PER_CHECK: Final = 256
+_ROUGHLY: Final = {"skip_frame": "noref", "skip_loop_filter": "all"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +100,12 @@ def holds_picture(packet: Packet[Stream]) -> bool:
     return packet.size > 0 and not packet.is_discard
 
 
-def prepare_decoder(stream: VideoStream, limits: MediaLimits, *, threads: int) -> None:
-    """Bound a stream's decoder in threads and in pixels, before it is used."""
+def prepare_decoder(stream: VideoStream, limits: MediaLimits, *, threads: int, rough: bool = False) -> None:
+    """Bound a stream's decoder in threads and in pixels, before it is used; see `VideoSource.frames` for `rough`."""
     context = stream.codec_context
     context.thread_type = ThreadType.AUTO
     context.thread_count = threads
-    context.options = {"max_pixels": str(limits.max_frame_pixels)}
+    context.options = {"max_pixels": str(limits.max_frame_pixels)} | (_ROUGHLY if rough else {})
 
 
 def _cut_note(container: InputContainer, end_s: float, shown_s: float) -> str:

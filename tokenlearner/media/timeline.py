@@ -81,6 +81,13 @@ class Timeline:
         """Pictures per second on average."""
         return len(self.ticks) / self.duration_s
 
+    @property
+    def reachable_keyframes(self) -> tuple[Int64[np.ndarray, " keyframes"], Int64[np.ndarray, " keyframes"]]:
+        """Presentation and decoding times of the keyframes that can be jumped to, in ticks and in file order."""
+        if self.clock != "stamped" or not len(self.packet_dts):
+            return _no_ticks(), _no_ticks()
+        return self.packet_ticks[self.is_keyframe], self.packet_dts[self.is_keyframe]
+
     def runs(self, ticks: Int64[np.ndarray, " wanted"]) -> Iterator[Run]:
         """Split wanted pictures so that long stretches of unwanted ones are jumped over.
 

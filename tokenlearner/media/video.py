@@ -69,10 +69,15 @@ class VideoSource(Source):
                 notes=tuple(note for note in notes if note),
             )
 
-    def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
+    def frames(self, wanted: Int64[np.ndarray, " wanted"], *, rough: bool = False) -> Generator[Frame]:
         """Decode the pictures of these ascending numbers.
 
         Where a wanted picture is damaged or missing, the next good one stands in, once.
+
+        Args:
+            wanted: Numbers of the pictures.
+            rough: Decode only what others refer to, in about half the time: a wanted picture that nothing refers to
+                counts as missing, and edges of blocks may show.
         """
         timeline = self._timeline
         decoder = Decoder(timeline, self._clock)
@@ -80,7 +85,9 @@ class VideoSource(Source):
         with self._opened() as container:
             stream = container.streams[self._stream_index]
             assert isinstance(stream, VideoStream)
-            prepare_decoder(stream, self._limits, threads=min(_MAX_THREADS, os.cpu_count() or 1))
+            threads = min(_MAX_THREADS, os.cpu_count() or 1)
+            # Pictures without times are numbered as they come, so none may be left out.
+            prepare_decoder(stream, self._limits, threads=threads, rough=rough and timeline.clock != "counted")
             for run in timeline.runs(timeline.ticks[wanted]):
                 place = 0
                 with closing(decoder.read(container, stream, run)) as decoded:
@@ -95,6 +102,30 @@ class VideoSource(Source):
                             break
                 complete = place == len(run.ticks)
         self.notes = self._reading_notes(decoder, last_s, complete)
+
+    @property
+    def keyframes(self) -> Int64[np.ndarray, " keyframes"]:
+        """Numbers of the pictures that `keyframes_alone` can decode, ascending."""
+        return np.searchsorted(self._timeline.ticks, np.sort(self._timeline.reachable_keyframes[0])).astype(np.int64)
+
+    def keyframes_alone(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
+        """Decode keyframes, each by itself: quick, however far apart they are. Those that are damaged are left out.
+
+        Args:
+            wanted: Some of `keyframes`.
+        """
+        timeline = self._timeline
+        decoder = Decoder(timeline, self._clock)
+        seeks = dict(zip(*(values.tolist() for values in timeline.reachable_keyframes), strict=True))
+        with self._opened() as container:
+            stream = container.streams[self._stream_index]
+            assert isinstance(stream, VideoStream)
+            prepare_decoder(stream, self._limits, threads=1)
+            for index in wanted.tolist():
+                tick = int(timeline.ticks[index])
+                frame = decoder.read_alone(container, stream, tick, seeks[tick])
+                if frame is not None:
+                    yield Frame(self._to_rgb(frame), float(self.times_s[index]), index)
 
     def close(self) -> None:
         """Nothing is held between reads."""
