@@ -172,7 +172,7 @@ def test_a_rerun_equals_a_new_analysis(model, clip, loc, k, keep):
 def test_a_rerun_leaves_the_media_and_the_prefix_alone(model, clip, monkeypatch):
     engine = Engine(model, device=CPU)
     found = engine.analyze(clip, SMALL)
-    monkeypatch.setattr("tokenlearner.engine.engine.open_media", refuse)
+    monkeypatch.setattr("tokenlearner.engine.run.open_media", refuse)
     monkeypatch.setattr(TokenLearnerViT, "advance", refuse)
     monkeypatch.setattr(TokenLearnerViT, "prefixes", refuse)
     assert engine.rerun(found, num_tokens=2).num_tokens == 2

@@ -6,6 +6,7 @@ from tokenlearner.engine.features import FeatureStore
 from tokenlearner.engine.geometry import Geometry, plan_geometry
 from tokenlearner.engine.held import HeldTokens
 from tokenlearner.engine.results import (
+    PART_NOTE,
     UNTRAINED_NOTE,
     Analysis,
     AnalysisSettings,
@@ -19,6 +20,7 @@ from tokenlearner.engine.shortcut import analyze, default_model_name
 
 __all__ = [
     "DEFAULT_FEATURE_BUDGET",
+    "PART_NOTE",
     "UNTRAINED_NOTE",
     "Analysis",
     "AnalysisSettings",

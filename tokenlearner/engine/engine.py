@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import platform
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,30 +12,21 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-import tokenlearner
-from tokenlearner import flops
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine.batching import Batcher, Load, full_load, initial_batch_size, suffix_load
 from tokenlearner.engine.device import ComputeDevice, StageClock, pick_device
 from tokenlearner.engine.features import FeatureKey, FeatureRecorder, FeatureStore
-from tokenlearner.engine.feed import FrameFeed, OnFrame
-from tokenlearner.engine.geometry import Geometry, plan_geometry
+from tokenlearner.engine.feed import OnFrame
+from tokenlearner.engine.geometry import Geometry
 from tokenlearner.engine.held import HeldTokens
 from tokenlearner.engine.held import raise_if_set as _raise_if_set
 from tokenlearner.engine.network import Choice, Network, OutputGatherer, locs_to_keep, measure_passes
+from tokenlearner.engine.origin import Origin
 from tokenlearner.engine.progress import ProgressCallback, ProgressMeter
-from tokenlearner.engine.results import (
-    UNTRAINED_NOTE,
-    Analysis,
-    AnalysisSettings,
-    Latency,
-    Loc,
-    Provenance,
-    Timings,
-    map_unit,
-)
+from tokenlearner.engine.results import Analysis, AnalysisSettings, Latency, Loc, Timings
+from tokenlearner.engine.run import OnPart, Run
 from tokenlearner.errors import ConfigError, FeaturesGone
-from tokenlearner.media import MediaLimits, open_media
+from tokenlearner.media import MediaLimits
 from tokenlearner.model import FeatureMap
 from tokenlearner.weights import LoadedModel
 
@@ -76,6 +64,7 @@ class Engine:
         self.limits = limits or MediaLimits()
         self.features = FeatureStore(feature_budget_bytes)
         self._network = Network(loaded.model, self.device)
+        self._origin = Origin(loaded.card, loaded.sha256, self.device)
 
     @property
     def config(self) -> ModelConfig:
@@ -91,6 +80,7 @@ class Engine:
         progress: ProgressCallback | None = None,
         cancel: threading.Event | None = None,
         on_frame: OnFrame | None = None,
+        on_part: OnPart | None = None,
     ) -> Analysis:
         """Run the model on a photo or video.
 
@@ -105,6 +95,9 @@ class Engine:
             progress: Called in this thread, before the first and after each batch, and at the end.
             cancel: Set it to stop; acts within one batch.
             on_frame: Called in the decoding thread with each frame at full size, in order.
+            on_part: Called in this thread, between batches, with what is known so far: after `parts.FIRST_S` seconds,
+                then whenever the frames have doubled, and not near the end. `Analysis.is_part` tells these apart; their
+                arrays are the first rows of the whole's.
 
         Raises:
             MediaError: If the file cannot be read, or holds no picture in the range asked for (`MediaLimitError`: if
@@ -114,80 +107,14 @@ class Engine:
             Cancelled: If the caller asked to stop; nothing is kept.
         """
         settings = settings or AnalysisSettings()
-        choice = Choice(*settings.choice(self.config))
+        loc, _ = settings.choice(self.config)
+        recorder = FeatureRecorder(locs_to_keep(self.config, loc, settings.keep), self.features.budget_bytes)
         meter = ProgressMeter(progress)
-        meter.report(0, None, "opening")
-        recorder = FeatureRecorder(locs_to_keep(self.config, choice.loc, settings.keep), self.features.budget_bytes)
-        outputs, clock = OutputGatherer(), StageClock(self.device)
-        times: list[tuple[float, ...]] = []
-        done = 0
-        with open_media(path, settings.sampling, self.limits, name=name) as reader:
-            frames = iter(reader)
-            first = next(frames)  # a reader gives at least one, or raises
-            opening_s = meter.seconds
-            geometry = plan_geometry(
-                self.config, first.rgb.shape[:2], resize=settings.resize, input_side=settings.input_side
-            )
-            batcher = self._batcher(full_load(self.config, geometry.input_hw), geometry, settings.batch_size)
-            feed = FrameFeed(
-                itertools.chain([first], frames),
-                geometry,
-                clip_frames=self.config.num_frames,
-                batch_size=lambda: batcher.size,
-                on_frame=on_frame,
-                cancel=cancel,
-                pin=self.device.is_cuda,
-            )
-            total = len(reader)
-            meter.report(done, total, "analysing")
-            with feed:
-                for batch in feed:
-                    for output, kept in batcher.run(
-                        batch.rgb,
-                        lambda rgb: self._network.full(rgb, choice, keep_locs=recorder.kept_locs, clock=clock),
-                    ):
-                        outputs.add(output)
-                        recorder.add(kept)
-                        _raise_if_set(cancel)
-                    times.extend(batch.timestamps_s)
-                    done += batch.num_frames
-                    meter.report(done, total, "analysing")
-            media, media_notes = reader.info, reader.notes
-        tubelet = self.config.tubelet_size
-        timestamps_s = np.array([time_s for entry in times for time_s in entry[::tubelet]], dtype=np.float64)
-        notes = (*media_notes, *geometry.notes, *(() if self.card.trained else (UNTRAINED_NOTE,)))
-        analysis = Analysis(
-            token_maps=outputs.token_maps(len(timestamps_s), geometry.grid_hw),
-            timestamps_s=timestamps_s,
-            logits=outputs.logits(),
-            logits_timestamps_s=np.array([entry[0] for entry in times], dtype=np.float64),
-            loc=choice.loc,
-            num_tokens=choice.num_tokens,
-            muted=choice.muted,
-            map_unit=map_unit(self.config),
-            clip_frames=self.config.num_frames or 1,
-            class_names=self.config.class_names,
-            label_groups=self.config.group_slices(),
-            geometry=geometry,
-            media=media,
-            compute=self._compute(choice, geometry),
-            baseline=flops.baseline(self.config, image_hw=geometry.input_hw),
-            timings=Timings(
-                total_s=meter.seconds,
-                decode_s=opening_s + feed.decode_s,
-                wait_s=feed.wait_s,
-                prefix_s=clock.seconds("prefix"),
-                suffix_s=clock.seconds("suffix"),
-                frames=done,
-                batch_size=batcher.size,
-            ),
-            provenance=self._provenance(media.sha256),
-            settings=settings,
-            notes=notes,
-        )
+        run = Run(self._network, self._origin, settings, recorder, self._batcher, meter, cancel, on_frame, on_part)
+        analysis = run.over(path, self.limits, name)
         if kept_features := recorder.finish():
             self.features.put(self._key(analysis), kept_features)
-        meter.report(done, done, "done")
+        meter.report(analysis.timings.frames, analysis.timings.frames, "done")
         return analysis
 
     def rerun(
@@ -214,7 +141,8 @@ class Engine:
 
         Raises:
             FeaturesGone: If the features were dropped; analyse the media again.
-            ConfigError: If the model cannot do it, or the analysis is of other weights.
+            ConfigError: If the model cannot do it, the analysis is of other weights, or a part of one that was still
+                running.
             DeviceError: If memory does not hold even one frame's features.
             Cancelled: If the caller asked to stop.
         """
@@ -236,7 +164,7 @@ class Engine:
             loc=choice.loc,
             num_tokens=choice.num_tokens,
             muted=choice.muted,
-            compute=self._compute(choice, analysis.geometry),
+            compute=choice.cost(self.config, analysis.geometry.input_hw),
             timings=Timings(
                 total_s=meter.seconds,
                 decode_s=0.0,
@@ -246,7 +174,7 @@ class Engine:
                 frames=analysis.timings.frames,
                 batch_size=batcher.size,
             ),
-            provenance=self._provenance(analysis.media.sha256, from_features=True),
+            provenance=self._origin.provenance(analysis.media.sha256, from_features=True),
             settings=dataclasses.replace(analysis.settings, loc=choice.loc, num_tokens=choice.num_tokens or None),
         )
 
@@ -386,6 +314,8 @@ class Engine:
 
     def _choice(self, analysis: Analysis, loc: RerunLoc, num_tokens: int | None, muted: Sequence[int]) -> Choice:
         """What a second look at an analysis computes."""
+        if analysis.is_part:
+            raise ConfigError("Only the first frames of this clip were analysed yet. Wait for the whole.")
         if analysis.provenance.weights_sha256 != self.weights_sha256:
             raise ConfigError("This analysis was made with other weights. Analyse the media with this model first.")
         chosen = analysis.loc if loc == "same" else loc
@@ -447,27 +377,4 @@ class Engine:
             analysis.settings.sampling,
             analysis.geometry,
             self.device.dtype_name,
-        )
-
-    def _compute(self, choice: Choice, geometry: Geometry) -> flops.Compute:
-        return flops.compute(
-            self.config, image_hw=geometry.input_hw, loc=choice.loc, num_tokens=choice.num_tokens or None
-        )
-
-    def _provenance(self, media_sha256: str, *, from_features: bool = False) -> Provenance:
-        return Provenance(
-            model_name=self.card.name,
-            weights_sha256=self.weights_sha256,
-            trained=self.card.trained,
-            device=self.device.label,
-            dtype=self.device.dtype_name,
-            versions={
-                "tokenlearner": tokenlearner.__version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
-            media_sha256=media_sha256,
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-            from_features=from_features,
         )

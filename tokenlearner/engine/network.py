@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
+from tokenlearner import flops
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine.batching import is_out_of_memory
 from tokenlearner.engine.device import ComputeDevice, StageClock
@@ -44,6 +45,10 @@ class Choice:
                 raise ConfigError(f"Token {token} cannot be muted: there are tokens 0 to {self.num_tokens - 1}.")
         if len(set(self.muted)) == self.num_tokens:
             raise ConfigError("All tokens are muted. Leave at least one.")
+
+    def cost(self, config: ModelConfig, image_hw: tuple[int, int]) -> flops.Compute:
+        """What one pass costs on an input of (height, width) pixels; muted tokens are not taken off."""
+        return flops.compute(config, image_hw=image_hw, loc=self.loc, num_tokens=self.num_tokens or None)
 
     def keep(self, device: torch.device) -> Bool[Tensor, " tokens"] | None:
         """Which tokens go on, or None for all."""

@@ -36,8 +36,8 @@ class ProgressMeter:
         """Since the meter was made."""
         return self._clock() - self._begin
 
-    def report(self, done: int, total: int | None, stage: str) -> None:
-        """Note that `done` frames are finished, and tell the callback.
+    def report(self, done: int, total: int | None, stage: str) -> Progress:
+        """Note that `done` frames are finished, tell the callback, and return what it was told.
 
         Args:
             done: Frames finished; never goes down.
@@ -46,9 +46,11 @@ class ProgressMeter:
         """
         seconds = self.seconds
         self._marks.append((seconds, done))
+        total = None if total is None else max(total, done)
+        told = Progress(done, total, seconds, self._remaining(done, total), stage)
         if self._callback is not None:
-            total = None if total is None else max(total, done)
-            self._callback(Progress(done, total, seconds, self._remaining(done, total), stage))
+            self._callback(told)
+        return told
 
     def _remaining(self, done: int, total: int | None) -> float | None:
         if total is None:

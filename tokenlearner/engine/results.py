@@ -22,6 +22,7 @@ Keep = Literal["all", "chosen", "none"]
 MapUnit = Literal["share of the frame's attention", "sigmoid weight 0..1"]
 
 UNTRAINED_NOTE: Final = "These weights are untrained: the maps and predictions mean nothing."
+PART_NOTE: Final = "These are the first frames only: the rest was still to be analysed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +158,7 @@ class Analysis:
         provenance: Where the result comes from.
         settings: What was asked for.
         notes: Sentences on what was left out, resampled, cut short or is untrained.
+        is_part: Whether the run was still going: these are its first frames.
     """
 
     token_maps: Float32[np.ndarray, "time tokens rows cols"] | None
@@ -178,6 +180,7 @@ class Analysis:
     provenance: Provenance
     settings: AnalysisSettings
     notes: tuple[str, ...] = ()
+    is_part: bool = False
 
     def __post_init__(self) -> None:
         for array in (self.token_maps, self.timestamps_s, self.logits, self.logits_timestamps_s):
