@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.clips import BrowserClip
+from app.desk import Pressed
 from app.explore.wish import Framing
 from app.items import Item, samples
 from app.player.payload import PlayerState
@@ -34,7 +35,8 @@ def test_a_page_reads_what_a_link_says(tmp_path):
     sampling = Sampling(start_s=1.5, end_s=4.25, max_frames=120, max_fps=2.5)
     shown = shown_of(tmp_path, samples()[0], random=True, sampling=sampling, resize="crop", input_side=48)
     found = dataclasses.replace(shown.analysis, loc=3, num_tokens=4)
-    said = link.parameters(shown, found)
+    desk = Pressed(muted=(0, 2), solo=(3,))
+    said = link.parameters(shown, found, desk)
     read = link.read(said)
     assert read == link.Link(
         item=samples()[0].key,
@@ -42,6 +44,7 @@ def test_a_page_reads_what_a_link_says(tmp_path):
         random=True,
         loc=3,
         tokens=4,
+        desk=desk,
         framing=Framing(sampling=sampling, resize="crop", detail=1.5),
         state=PlayerState(),
     )
@@ -102,6 +105,16 @@ def test_the_view_is_read_with_numbers_as_people_count():
     )
 
 
+def test_muted_and_solo_tokens_are_told_as_people_count(tmp_path):
+    shown = shown_of(tmp_path, samples()[0])
+    said = link.parameters(shown, shown.analysis, Pressed(muted=(1, 4), solo=(0,)))
+    assert (said["mute"], said["solo"]) == ("2.5", "1")
+    usual = link.parameters(shown, shown.analysis)
+    assert not {"mute", "solo"} & set(usual)
+    assert link.read(usual).desk == Pressed()
+    assert link.read({"item": "sample:cat", "mute": "5.2.5.0.x.-3."}).desk == Pressed(muted=(1, 4))
+
+
 @pytest.mark.parametrize("query", [{}, {"item": "cat"}, {"item": "../etc/passwd"}, {"item": "sample:" + "x" * 200}])
 def test_an_address_that_asks_for_nothing_is_no_link(query):
     assert link.read(query) is None
@@ -109,11 +122,11 @@ def test_an_address_that_asks_for_nothing_is_no_link(query):
 
 def test_nonsense_is_left_out():
     names = ("model", "k", "loc", "t", "view", "base", "tokens", "pin", "opacity", "scale", "divider")
-    names += ("from", "to", "frames", "fit", "detail", "smooth", "random")
+    names += ("mute", "solo", "from", "to", "frames", "fit", "detail", "smooth", "random")
     for value in ("", "-1", "nan", "1e999", "<script>", "²", "9" * 50, "None", "1_2_3", "..", "a_b"):
         read = link.read({"item": "file:", "name": f"../{value}<b>"} | dict.fromkeys(names, value))
         assert (read.framing, read.loc) == (Framing(), "default")
-        assert read.state == PlayerState()
+        assert (read.state, read.desk) == (PlayerState(), Pressed())
         assert "/" not in read.name
     assert link.read({"item": "sample:cat", "from": "5", "to": "2"}).framing == Framing()
     assert not link.read({"item": "file:"}).is_for(f"file:{SHA}")

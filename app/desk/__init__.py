@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,34 @@ if TYPE_CHECKING:
 _FOLDER: Final = Path(__file__).parent
 _COMPONENT: Final = "desk"
 _POINTS: Final = 48
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """The buttons that are pressed on a desk.
+
+    Attributes:
+        muted: Tokens whose M is pressed, ascending.
+        solo: Tokens whose S is pressed, ascending.
+    """
+
+    muted: tuple[int, ...] = ()
+    solo: tuple[int, ...] = ()
+
+
+NOTHING_PRESSED: Final = Pressed()
+
+
+def pressed(num_tokens: int) -> Pressed:
+    """The buttons of this visit's desk, drawn or not."""
+    held = _held(num_tokens)
+    return Pressed(tuple(held["muted"]), tuple(held["solo"]))
+
+
+def press(num_tokens: int, buttons: Pressed) -> None:
+    """Set the desk as it shall be when it is drawn first; tokens that it does not have are left out."""
+    muted, solo = _tokens(buttons.muted, num_tokens), _tokens(buttons.solo, num_tokens)
+    st.session_state[_key(num_tokens)] = {"of": num_tokens, "muted": muted, "solo": solo, "version": 0}
 
 
 def left_out(num_tokens: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from app import cache
+from app import cache, desk
 from app.explore.page import Here
 from app.items import samples
 from app.jobs import Job, JobState, Ticket
@@ -94,7 +94,7 @@ def _data(shown: Shown, found: Analysis, player: str, busy: bool) -> dict[str, A
             if kind.is_for(found)
         ],
         "busy": busy,
-        "parameters": link.parameters(shown, found),
+        "parameters": link.parameters(shown, found, desk.pressed(found.num_tokens)),
         "tokens": found.num_tokens,
         "needs": needs,
         "restore": _to_restore(shown),
@@ -193,6 +193,7 @@ def follow_link() -> None:
             st.session_state[f"place in {model.card.name}"] = wanted.loc
         if wanted.tokens and wanted.tokens <= config.num_tokens:
             st.session_state[f"tokens of {model.card.name}"] = wanted.tokens
+            desk.press(wanted.tokens, wanted.desk)
     if wanted.random:
         st.session_state["random"] = True
     if item is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from app.desk import NOTHING_PRESSED, Pressed
 from app.explore.wish import DETAILS, Framing
 from app.player.payload import PlayerState
 from app.results import Shown
@@ -13,6 +14,7 @@ from app.text import display_name
 from tokenlearner.engine import Analysis
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.media import Sampling
+from tokenlearner.palette import token_number
 
 _KEY_SIGNS: Final = 16
 """Signs of a file's SHA-256 that a link holds: enough to know it again, and nothing about what it shows."""
@@ -29,6 +31,7 @@ class Link:
         random: Whether its random twin is meant.
         loc: Block before which the module sits, None for the plain network, "default" if the link does not say.
         tokens: Number of tokens; None if the link does not say.
+        desk: Tokens that are muted or play solo.
         framing: Which frames, and what of each.
         state: What the player shows.
     """
@@ -39,6 +42,7 @@ class Link:
     random: bool = False
     loc: int | str | None = "default"
     tokens: int | None = None
+    desk: Pressed = NOTHING_PRESSED
     framing: Framing
     state: PlayerState
 
@@ -48,12 +52,15 @@ class Link:
         return key == self.item or (known_again and key.startswith(self.item))
 
 
-def parameters(shown: Shown, found: Analysis) -> dict[str, str]:
-    """What a link says about an analysis; the browser adds what the player shows."""
+def parameters(shown: Shown, found: Analysis, desk: Pressed = NOTHING_PRESSED) -> dict[str, str]:
+    """What a link says about an analysis and the mixing desk; the browser adds what the player shows."""
     request, sampling = shown.request, shown.request.sampling
     item = request.item if shown.item.is_sample else request.item[: len("file:") + _KEY_SIGNS]
     said = {"item": item, "model": shown.model.card.name, "k": str(found.num_tokens)}
     said["loc"] = "none" if found.loc is None else str(found.loc)
+    for name, tokens in (("mute", desk.muted), ("solo", desk.solo)):
+        if tokens:
+            said[name] = ".".join(str(token_number(token)) for token in tokens)
     if not shown.item.is_sample:
         said["name"] = shown.item.name
     if shown.model.random:
@@ -98,6 +105,7 @@ def read(query: Mapping[str, str]) -> Link | None:
         random=query.get("random") == "1",
         loc=None if loc == "none" else "default" if _whole(loc) is None else _whole(loc),
         tokens=tokens,
+        desk=Pressed(_tokens(query.get("mute", "")), _tokens(query.get("solo", ""))),
         framing=_framing(query),
         state=_state(query),
     )
@@ -124,13 +132,12 @@ def _framing(query: Mapping[str, str]) -> Framing:
 
 
 def _state(query: Mapping[str, str]) -> PlayerState:
-    numbers = [_whole(part) for part in query.get("tokens", "").split(".")]
     pin = [_decimal(part) for part in query.get("pin", "").split("_")]
     data = {
         "time_s": _decimal(query.get("t", "")),
         "view": query.get("view"),
         "base": query.get("base"),
-        "tokens": [number - 1 for number in numbers if number],
+        "tokens": _tokens(query.get("tokens", "")),
         "pin": pin if len(pin) == 2 and None not in pin else None,
         "opacity": _decimal(query.get("opacity", "")),
         "smooth": query.get("smooth") != "0",
@@ -140,6 +147,12 @@ def _state(query: Mapping[str, str]) -> PlayerState:
         "divider": _decimal(query.get("divider", "")),
     }
     return PlayerState.from_dict(data)
+
+
+def _tokens(text: str) -> tuple[int, ...]:
+    """Indices of tokens told by their numbers, "1.3", ascending and once each."""
+    numbers = {_whole(part) for part in text.split(".")}
+    return tuple(sorted(number - 1 for number in numbers if number))
 
 
 def _whole(text: str) -> int | None:

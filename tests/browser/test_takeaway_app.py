@@ -89,6 +89,25 @@ def test_a_link_restores_the_view_for_somebody_else(page, browser):
     there.close()
 
 
+def test_a_link_brings_muted_and_solo_tokens_and_the_pin_back(page, browser):
+    page.get_by_role("button", name="Mute Token 2:").click()
+    page.get_by_role("button", name="Solo Token 5:").click()
+    expect(page.get_by_text(re.compile("^Without tokens 1, 2, 3, 4, 6, 7, 8: "))).to_be_visible()
+    page.wait_for_function("() => location.search.includes('mute=2') && location.search.includes('solo=5')")
+    there = opened(browser, page.url)
+    expect(there.get_by_text(re.compile("^Without tokens 1, 2, 3, 4, 6, 7, 8: "))).to_be_visible()
+    expect(there.get_by_role("button", name="Mute Token 2:")).to_have_attribute("aria-pressed", "true")
+    expect(there.get_by_role("button", name="Solo Token 5:")).to_have_attribute("aria-pressed", "true")
+    assert there.locator(".desk button[aria-pressed=true]").count() == 2
+    expect(there.locator(".place .spot b")).to_have_text(page.locator(".place .spot b").text_content() or "?")
+    there.wait_for_function("address => location.href === address", arg=page.url)
+    there.get_by_role("button", name="All tokens again").click()
+    there.wait_for_function("() => !/mute|solo/.test(location.search)")
+    there.close()
+    page.get_by_role("button", name="All tokens again").click()
+    expect(page.get_by_text(re.compile("^Without tokens"))).to_have_count(0)
+
+
 def test_a_link_restores_tokens_place_and_model(page, browser, app):
     there = opened(browser, f"{app}/?item=sample:portrait&k=3&loc=2&view=grid&model={said(page)['model']}")
     expect(there.locator(CHIPS)).to_have_count(3)
