@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from tokenlearner.media import Frame, VideoWriter, encode_jpeg
+from tokenlearner.media import Frame, Piece, VideoWriter, encode_jpeg, join_pieces
 
 CLIP_SIDE: Final = 960
 """Longer side of a clip in pixels, at most."""
@@ -43,16 +44,19 @@ class BrowserClip:
 class ClipRecorder:
     """Takes analysed frames one by one and makes a clip of them, or a JPEG if there is only one.
 
-    Frames keep their presentation times relative to the first, so that a map and its frame appear together.
-    Use it as a context: leaving it removes its temporary file. `add` may run in another thread than the rest,
-    but not at the same time.
+    Frames keep their presentation times relative to the first, so that a map and its frame appear together. The
+    beginning can be had while more is to come (`part`): there the encoder begins a new piece, and pieces are joined
+    without encoding anything twice. Threads may share a recorder; leaving its context removes its temporary files.
     """
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tokenlearner-clip-"))
         self._first: Frame | None = None
         self._frame_hw = (0, 0)
+        self._count = 0
+        self._pieces: list[Piece] = []
         self._writer: VideoWriter | None = None
+        self._lock = threading.Lock()
 
     def add(self, frame: Frame) -> None:
         """Append a frame; all later ones are brought to the size of the first.
@@ -60,14 +64,33 @@ class ClipRecorder:
         Raises:
             MediaError: If the clip cannot be written.
         """
-        if self._first is None:
-            self._first = frame
-            return
-        if self._writer is None:
-            self._frame_hw = fit_within(self._first.rgb.shape[:2], CLIP_SIDE, even=True)
-            self._writer = VideoWriter(self._path, self._frame_hw, crf=_CLIP_CRF)
-            self._write(self._first)
-        self._write(frame)
+        with self._lock:
+            self._count += 1
+            if self._first is None:
+                self._first = frame
+                return
+            if self._count == 2:
+                self._frame_hw = fit_within(self._first.rgb.shape[:2], CLIP_SIDE, even=True)
+                self._write(self._first, self._first.timestamp_s)
+            self._write(frame, self._first.timestamp_s)
+
+    def part(self, frames: int) -> BrowserClip:
+        """The clip of the first frames, while more are to come.
+
+        Args:
+            frames: How many; at least two, and no more than were added.
+
+        Raises:
+            MediaError: If the clip cannot be written.
+            ValueError: If it cannot have so many frames.
+        """
+        with self._lock:
+            if not 2 <= frames <= self._count:
+                raise ValueError(f"A part of {self._count} frames cannot have {frames}.")
+            self._end_piece()
+            pieces = list(self._pieces)
+        join_pieces(pieces, self._joined, frames=frames)
+        return self._clip(self._joined)
 
     def finish(self) -> BrowserClip:
         """The clip of all frames added.
@@ -78,12 +101,16 @@ class ClipRecorder:
         """
         if self._first is None:
             raise ValueError("a clip needs at least one frame")
-        if self._writer is None:
+        if self._count == 1:
             frame_hw = fit_within(self._first.rgb.shape[:2], STILL_SIDE)
             jpeg = encode_jpeg(_resized(self._first.rgb, frame_hw), _JPEG_QUALITY)
             return BrowserClip(jpeg, "image/jpeg", frame_hw, self._first.timestamp_s)
-        self._writer.close()
-        return BrowserClip(self._path.read_bytes(), "video/mp4", self._frame_hw, self._first.timestamp_s)
+        with self._lock:
+            self._end_piece()
+        if len(self._pieces) == 1:
+            return self._clip(self._pieces[0].path)
+        join_pieces(self._pieces, self._joined)
+        return self._clip(self._joined)
 
     def __enter__(self) -> Self:
         return self
@@ -92,16 +119,29 @@ class ClipRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._writer is not None:
-            self._writer.discard()  # does nothing after `finish`
+            self._writer.discard()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
-    def _path(self) -> Path:
-        return self._folder / "clip.mp4"
+    def _joined(self) -> Path:
+        return self._folder / "joined.mp4"
 
-    def _write(self, frame: Frame) -> None:
-        assert self._writer is not None
+    def _clip(self, path: Path) -> BrowserClip:
+        assert self._first is not None
+        return BrowserClip(path.read_bytes(), "video/mp4", self._frame_hw, self._first.timestamp_s)
+
+    def _write(self, frame: Frame, start_s: float) -> None:
+        if self._writer is None:
+            piece = Piece(self._folder / f"{len(self._pieces)}.mp4", frame.timestamp_s - start_s)
+            self._writer = VideoWriter(piece.path, self._frame_hw, crf=_CLIP_CRF)
+            self._pieces.append(piece)
         self._writer.write(_resized(frame.rgb, self._frame_hw), frame.timestamp_s)
+
+    def _end_piece(self) -> None:
+        """Have all that was added in files; what comes next goes into a new one."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
 
 def fit_within(frame_hw: tuple[int, ...], side: int, *, even: bool = False) -> tuple[int, int]:

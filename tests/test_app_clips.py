@@ -1,6 +1,7 @@
 """What the browser plays has the analysed frames at the analysed times, in a size that can be sent."""
 
 import io
+import threading
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from app.clips import CLIP_SIDE, STILL_SIDE, ClipRecorder, fit_within
 from tests.engine_cases import pictures
-from tokenlearner.media import Frame
+from tokenlearner.media import Frame, VideoWriter
 
 
 def recorded(frames, times):
@@ -69,6 +70,89 @@ def test_a_recorder_that_is_left_early_leaves_no_file():
         folder = recorder._folder
         assert folder.exists()
     assert not folder.exists()
+
+
+TIMES = [2.0, 2.1, 2.35, 2.4, 3.0, 3.05, 3.2, 3.3, 3.65, 3.7, 3.9]
+
+
+def begin(recorder, count, first=0):
+    """Add frames of a clip of eleven, from one on."""
+    for index, rgb in list(enumerate(pictures(len(TIMES), (46, 80))))[first : first + count]:
+        recorder.add(Frame(rgb, TIMES[index], index))
+
+
+def assert_holds(clip, count):
+    """Whether a clip holds the first frames at their times, and no more, and is a plain MP4 with its index first."""
+    codec, _, found = decoded(clip)
+    assert (clip.mime, codec, clip.start_s, clip.frame_hw) == ("video/mp4", "h264", 2.0, (46, 80))
+    assert [time_s for time_s, _ in found] == pytest.approx([time_s - 2.0 for time_s in TIMES[:count]], abs=1e-4)
+    for (_, rgb), original in zip(found, pictures(len(TIMES), (46, 80)), strict=False):
+        assert np.abs(rgb.astype(int) - original).mean() < 8
+    assert clip.media.index(b"moov") < clip.media.index(b"mdat")
+    assert b"moof" not in clip.media
+
+
+def test_the_first_frames_can_be_had_while_more_are_to_come():
+    with ClipRecorder() as recorder:
+        begin(recorder, 6)
+        assert_holds(recorder.part(4), 4)  # decoding runs ahead of the network
+        begin(recorder, 1, 6)
+        assert_holds(recorder.part(7), 7)
+        assert_holds(recorder.part(7), 7)
+        begin(recorder, 4, 7)
+        assert_holds(recorder.finish(), 11)
+
+
+def test_no_frame_is_encoded_twice(monkeypatch):
+    encoded = []
+    write = VideoWriter.write
+    monkeypatch.setattr(VideoWriter, "write", lambda self, rgb, at: (encoded.append(at), write(self, rgb, at)))
+    with ClipRecorder() as recorder:
+        begin(recorder, 5)
+        recorder.part(3)
+        begin(recorder, 6, 5)
+        recorder.part(9)
+        recorder.finish()
+    assert encoded == TIMES
+
+
+def test_without_parts_the_clip_is_what_one_encoder_writes(tmp_path):
+    with ClipRecorder() as recorder:
+        begin(recorder, 11)
+        clip = recorder.finish()
+    with VideoWriter(tmp_path / "one.mp4", (46, 80), crf=23) as writer:
+        for rgb, time_s in zip(pictures(11, (46, 80)), TIMES, strict=True):
+            writer.write(rgb, time_s)
+    assert clip.media == (tmp_path / "one.mp4").read_bytes()
+
+
+def test_the_last_frame_of_a_part_is_shown_as_long_as_the_one_before():
+    with ClipRecorder() as recorder:
+        begin(recorder, 6)
+        part = recorder.part(5)
+    with av.open(io.BytesIO(part.media)) as container:
+        stream = container.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(1.0 + 0.6, abs=1e-4)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 4])
+def test_a_part_holds_no_frame_that_was_not_added(frames):
+    with ClipRecorder() as recorder:
+        begin(recorder, 3)
+        with pytest.raises(ValueError, match=f"A part of 3 frames cannot have {frames}"):
+            recorder.part(frames)
+
+
+def test_parts_can_be_had_while_another_thread_adds_frames():
+    with ClipRecorder() as recorder:
+        begin(recorder, 2)
+        thread = threading.Thread(target=begin, args=(recorder, 9, 2))
+        thread.start()
+        parts = [recorder.part(2) for _ in range(5)]
+        thread.join()
+        for part in parts:
+            assert_holds(part, 2)
+        assert_holds(recorder.finish(), 11)
 
 
 def test_no_frame_makes_no_clip():

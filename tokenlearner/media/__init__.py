@@ -3,6 +3,7 @@
 from tokenlearner.media.encode import VideoWriter, encode_jpeg, encode_png, write_png
 from tokenlearner.media.files import content_sha256
 from tokenlearner.media.info import Frame, MediaInfo
+from tokenlearner.media.join import Piece, join_pieces
 from tokenlearner.media.limits import MediaLimits
 from tokenlearner.media.reader import MediaReader, open_media, probe
 from tokenlearner.media.sampling import Sampling
@@ -13,6 +14,7 @@ __all__ = [
     "MediaInfo",
     "MediaLimits",
     "MediaReader",
+    "Piece",
     "Sampling",
     "Thumbnail",
     "Thumbnails",
@@ -20,6 +22,7 @@ __all__ = [
     "content_sha256",
     "encode_jpeg",
     "encode_png",
+    "join_pieces",
     "open_media",
     "open_thumbnails",
     "probe",
