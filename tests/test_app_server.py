@@ -169,6 +169,18 @@ def test_what_another_visitor_looks_at_stays(server, anna, item, model):
     assert server.engine(model, "cpu").can_rerun(shown.analysis)
 
 
+def test_leaving_takes_nothing_from_who_looks_at_another_part_of_the_same_file(server, anna, item, model):
+    whole = analysed(server, anna, item, model)
+    ben = server.visits.arrive("ben")
+    part = analysed(
+        server, ben, item, model, AnalysisSettings(sampling=Sampling(max_frames=3)), sampling=Sampling(max_frames=3)
+    )
+    server.results.release("anna")
+    assert not server.engine(model, "cpu").can_rerun(whole.analysis)
+    assert server.rerun(ben, part, (3, 2, ())).result().num_tokens == 2
+    ben.uploads.close()
+
+
 def test_latency_is_measured_once_for_all(server, anna, model):
     view = (1, 3, ())
     assert server.known_latency(model, "cpu", (24, 40), view) is None

@@ -69,13 +69,14 @@ def test_everything_that_features_depend_on_is_part_of_their_key(change):
     assert store.get(dataclasses.replace(KEY, **change)) == {}
 
 
-def test_one_file_can_be_forgotten_with_all_its_settings():
+def test_what_is_forgotten_leaves_other_frames_of_the_same_file():
     store = FeatureStore(budget_bytes=1000)
     store.put(KEY, {1: features(1)})
     store.put(dataclasses.replace(KEY, sampling=Sampling(max_frames=7)), {1: features(1)})
     store.put(key("other"), {1: features(1)})
-    store.drop_media("media")
-    assert store.used_bytes == 48
+    store.drop(KEY)
+    store.drop(KEY)
+    assert (store.used_bytes, store.get(KEY)) == (2 * 48, {})
     store.clear()
     assert store.used_bytes == 0
 

@@ -249,8 +249,8 @@ class Engine:
         return self._nearest(self.features.get(self._key(analysis)), chosen) is not None
 
     def forget(self, analysis: Analysis) -> None:
-        """Give back the memory of the features kept for an analysis' media file."""
-        self.features.drop_media(analysis.media.sha256)
+        """Give back the memory of the features kept for an analysis; those of other frames of its file stay."""
+        self.features.drop(self._key(analysis))
 
     def measure_latency(
         self,

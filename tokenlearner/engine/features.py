@@ -80,11 +80,10 @@ class FeatureStore:
             self._clips.move_to_end(key)
             return dict(self._clips[key])
 
-    def drop_media(self, media_sha256: str) -> None:
-        """Forget one file, for example when the person who brought it has left."""
+    def drop(self, key: FeatureKey) -> None:
+        """Forget a clip's features, if they are kept, for example when the person who brought it has left."""
         with self._lock:
-            for key in [key for key in self._clips if key.media_sha256 == media_sha256]:
-                del self._clips[key]
+            self._clips.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""
