@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A finished analysis with the clip that the browser plays under its maps.
+    """An analysis, or the first part of one that is still going, with the clip that the browser plays under its maps.
 
     Attributes:
         request: What was asked for.
@@ -58,6 +58,11 @@ class Shown:
     model: ModelChoice
     analysis: Analysis
     clip: BrowserClip
+
+    @property
+    def is_part(self) -> bool:
+        """Whether these are the first frames only."""
+        return self.analysis.is_part
 
     @property
     def size_bytes(self) -> int:

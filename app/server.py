@@ -51,6 +51,7 @@ class Server:
         self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self.results.release)
         self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
         self._workers: dict[str, Worker] = {}
+        self._parts: dict[Request, Shown] = {}
         self._views: Bounded[tuple[Request, View], Analysis] = Bounded(MAX_VIEWS)
         self._answers: Bounded[tuple[Request, Question], Answer] = Bounded(MAX_ANSWERS)
         self._latencies: Bounded[tuple[str, str, tuple[int, int], View], Latency] = Bounded(MAX_LATENCIES)
@@ -89,9 +90,24 @@ class Server:
     # Long jobs ----------------------------------------------------------------------------------------------------
 
     def analyse(
-        self, visit: Visit, item: Item, model: ModelChoice, request: Request, settings: AnalysisSettings
+        self,
+        visit: Visit,
+        item: Item,
+        model: ModelChoice,
+        request: Request,
+        settings: AnalysisSettings,
+        *,
+        with_parts: bool = False,
     ) -> Job[Shown]:
         """Put an analysis in line for a visit; what it was still waiting for is stopped.
+
+        Args:
+            visit: Who asks.
+            item: The photo or clip.
+            model: Runs on it.
+            request: What is asked; says all of it but tokens and place.
+            settings: The same for the engine.
+            with_parts: Whether `part` shall have the beginning of a clip while the rest is analysed.
 
         Raises:
             QueueFull: If too many wait already.
@@ -100,28 +116,50 @@ class Server:
         def work(ticket: Ticket) -> Shown:
             shown = self.results.get(request, visit.id)
             if shown is None:
-                shown = self._analyse(ticket, item, model, request, settings)
+                shown = self._analyse(ticket, item, model, request, settings, with_parts)
                 self.results.put(shown, EVERYBODY if item.is_sample else visit.id)
             return shown
 
         return self.worker(request.device).submit(work, owner=visit.id, slot="analysis")
 
+    def part(self, request: Request) -> Shown | None:
+        """The longest beginning so far of what is being analysed for a request, for all who wait for it."""
+        with self._lock:
+            return self._parts.get(request)
+
     def _analyse(
-        self, ticket: Ticket, item: Item, model: ModelChoice, request: Request, settings: AnalysisSettings
+        self,
+        ticket: Ticket,
+        item: Item,
+        model: ModelChoice,
+        request: Request,
+        settings: AnalysisSettings,
+        with_parts: bool,
     ) -> Shown:
         ticket.report(Progress(0, None, 0.0, None, "loading the model"))
         engine = self.engine(model, request.device)
         ticket.report(Progress(0, None, 0.0, None, "making the sample" if item.is_sample else "opening the file"))
         path = item.locate()
         with ClipRecorder() as recorder:
-            analysis = engine.analyze(
-                path,
-                settings,
-                name=item.name,
-                progress=ticket.report,
-                cancel=ticket.cancel,
-                on_frame=recorder.add,
-            )
+
+            def show(part: Analysis) -> None:
+                shown = Shown(request, item, model, part, recorder.part(part.timings.frames))
+                with self._lock:
+                    self._parts[request] = shown
+
+            try:
+                analysis = engine.analyze(
+                    path,
+                    settings,
+                    name=item.name,
+                    progress=ticket.report,
+                    cancel=ticket.cancel,
+                    on_frame=recorder.add,
+                    on_part=show if with_parts else None,
+                )
+            finally:
+                with self._lock:
+                    self._parts.pop(request, None)
             self._paces.put((model.card.name, request.device), Pace.of(analysis))
             return Shown(request, item, model, analysis, recorder.finish())
 

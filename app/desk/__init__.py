@@ -71,6 +71,8 @@ def draw(
     maps: Float32[np.ndarray, "time tokens rows cols"] | None,
     worth: Sequence[float] | None,
     worth_words: str,
+    *,
+    waiting: bool = False,
 ) -> None:
     """Draw the desk.
 
@@ -79,10 +81,12 @@ def draw(
         maps: Their maps.
         worth: Shapley value of each token, in probability; None if it is not known.
         worth_words: What the values are for.
+        waiting: Whether its buttons cannot be pressed yet; they stay as they are.
     """
+    data = desk_data(num_tokens, maps, worth, worth_words, _held(num_tokens))
     _component()(
         key=_COMPONENT,
-        data=desk_data(num_tokens, maps, worth, worth_words, _held(num_tokens)),
+        data=data | {"waiting": waiting},
         on_desk_change=lambda: _take(num_tokens),
     )
 

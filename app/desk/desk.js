@@ -34,6 +34,8 @@ export class Desk {
       worth.textContent = token.worth_text;
       worth.title = data.worth_words;
     });
+    const buttons = [...this.strips.flatMap(({ m, s }) => [m, s]), this.root.querySelector(".reset")];
+    for (const button of buttons) button.disabled = Boolean(data.waiting);
     this.draw();
   }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.explore import sliders, trim
+from app.explore import parts, sliders, trim
 from app.explore.page import Here
 from app.explore.wish import Wish
 from app.jobs import Job, JobState
@@ -23,21 +23,28 @@ STOPPED: Final = "Stopped."
 
 
 def ask(at: Here, wish: Wish) -> None:
-    """Bring the wish on its way: show it if it is known, else put it in line, unless it was refused or needs a yes."""
+    """Bring the wish on its way.
+
+    Show it if it is known, or as much of it as there is; put it in line, unless it was refused or needs a yes.
+    """
     visit, request = at.visit, wish.request
     known = at.server.results.get(request, visit.id)
     if known is not None:
         visit.shown = _named(known, wish)
-    elif request not in visit.refusals and not needs_yes(at, wish) and (visit.job is None or visit.job[0] != request):
+        return
+    if visit.job is not None and visit.job[0] == request:
+        part = at.server.part(request)
+        if part is not None and parts.is_news(visit.shown, part):
+            visit.shown = _named(part, wish)
+    elif request not in visit.refusals and not needs_yes(at, wish):
         start(at, wish)
 
 
 def start(at: Here, wish: Wish) -> None:
     """Put the wish in line."""
     try:
-        job = at.server.analyse(
-            at.visit, wish.item, wish.model, wish.request, wish.settings(*sliders.chosen(wish.model))
-        )
+        settings = wish.settings(*sliders.chosen(wish.model))
+        job = at.server.analyse(at.visit, wish.item, wish.model, wish.request, settings, with_parts=True)
     except TokenLearnerError as error:
         at.visit.refusals[wish.request] = str(error)
     else:
@@ -74,10 +81,17 @@ def _progress(at: Here, wish: Wish) -> None:
             visit.refusals[request] = _reason(job)
         visit.job = None
         st.rerun()
+    part = at.server.part(request)
+    if part is not None and parts.is_news(visit.shown, part):
+        st.rerun()
     key = "first-progress" if visit.shown is None else "progress"
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         share, words = _how_far(job.state, job.place, job.progress)
-        st.progress(share, f"{plain(wish.item.name)}: {words}")
+        if visit.shown is not None and parts.is_growing(at, visit.shown) and job.state is JobState.RUNNING:
+            words = f"The {parts.share(visit.shown.analysis)}; the rest is being analysed{_left(job.progress)}"
+        else:
+            words = f"{plain(wish.item.name)}: {words}"
+        st.progress(share, words)
         if st.button("Cancel", icon=":material/close:", help="Frees the device within one batch"):
             job.cancel()
             visit.refusals[request] = STOPPED
@@ -98,18 +112,27 @@ def _how_far(state: JobState, place: int, progress: Progress | None) -> tuple[fl
         return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
     if progress is None or not progress.total:
         return 0.0, progress.stage if progress is not None else "starting"
-    left = f", about {seconds(progress.remaining_s)} left" if progress.remaining_s else ""
-    return progress.done / progress.total, f"{progress.done} of {progress.total} frames{left}"
+    return progress.done / progress.total, f"{progress.done} of {progress.total} frames{_left(progress)}"
+
+
+def _left(progress: Progress | None) -> str:
+    return f", about {seconds(progress.remaining_s)} left" if progress is not None and progress.remaining_s else ""
 
 
 def _refusal(at: Here, wish: Wish, sentence: str) -> None:
-    earlier = " The earlier result is still here." if at.visit.shown is not None else ""
+    shown = at.visit.shown
+    stays = parts.stays(shown, wish.item.key)
+    is_part = shown is not None and shown.is_part and shown.request == wish.request
     with st.container(horizontal=True, vertical_alignment="center", key="refusal"):
         if sentence == STOPPED:
-            st.info(f"{plain(wish.item.name)}: {sentence}{earlier}", icon=":material/stop_circle:")
+            st.info(f"{plain(wish.item.name)}: {sentence}{stays}", icon=":material/stop_circle:")
         else:
-            st.error(f"{plain(sentence)}{earlier}", icon=":material/error:")
-        if st.button("Try again", icon=":material/refresh:"):
+            st.error(f"{plain(sentence)}{stays}", icon=":material/error:")
+        if st.button(
+            "Go on" if is_part else "Try again",
+            icon=":material/refresh:",
+            help="Begins at the start once more; what is here stays until there is more." if is_part else None,
+        ):
             del at.visit.refusals[wish.request]
             at.visit.agreed.add(wish.request)
             st.rerun()

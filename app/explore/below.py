@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.explore import cause, doubting, overlap, questioning
+from app.explore import cause, doubting, overlap, parts, questioning
 from app.explore.compute import counted_in
 from app.explore.page import Here
 from app.results import Shown
@@ -57,6 +57,8 @@ def draw(at: Here, shown: Shown, found: Analysis, whole: Analysis, player: str) 
         timeline(found, track(found), player=player, key="timeline")
     elif choice == OVERLAP:
         overlap.draw(at, shown, found, track(found), counted_in())
+    elif choice in (CAUSE, DOUBT) and shown.is_part:
+        st.caption(parts.WAITS)
     elif choice == CAUSE:
         cause.draw(at, shown, whole)
     elif choice == DOUBT:

@@ -75,6 +75,7 @@ def draw(at: Here, shown: Shown, unit: CountUnit) -> None:
         _STEP,
         format="%d %%",
         key=key,
+        disabled=shown.is_part,
         on_change=_go,
         args=(key, shown.model, settings, full),
         persist_state="session",

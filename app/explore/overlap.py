@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.charts import CountUnit
-from app.explore import questioning, sliders
+from app.explore import parts, questioning, sliders
 from app.explore.overlap_figures import matrix, needed_bars
 from app.explore.page import Here
 from app.questions import Question
@@ -50,6 +50,9 @@ def _needed(at: Here, shown: Shown, found: Analysis, unit: CountUnit) -> None:
         help=f"The smallest number from which on the top class stays on at least {percent(MIN_TOP1)} of the frames and "
         f"no more than {percent(MAX_TOTAL_VARIATION)} of the probability moves on average, against all tokens.",
     )
+    if shown.is_part:
+        st.caption(parts.WAITS)
+        return
     groups = list(found.label_groups)
     group = groups[0]
     if len(groups) > 1:

@@ -25,8 +25,13 @@ def chosen(model: ModelChoice) -> tuple[int | None, int]:
     return loc, 0 if loc is None else tokens
 
 
-def draw(model: ModelChoice) -> tuple[int | None, int]:
-    """Draw the sliders and return place and number of tokens."""
+def draw(model: ModelChoice, *, waiting: bool = False) -> tuple[int | None, int]:
+    """Draw the sliders and return place and number of tokens.
+
+    Args:
+        model: The model.
+        waiting: Whether they cannot be moved yet; they keep their values.
+    """
     config = model.card.config
     loc, _ = chosen(model)
     # Defaults go in by the state, as `go_to` does: Streamlit warns of a slider that has a default and is set as well.
@@ -38,7 +43,7 @@ def draw(model: ModelChoice) -> tuple[int | None, int]:
             1,
             config.num_tokens,
             key=_tokens_key(model),
-            disabled=loc is None,
+            disabled=loc is None or waiting,
             persist_state="session",
             help="How many tokens each frame is turned into. The network runs again behind TokenLearner, with so many.",
         )
@@ -48,6 +53,7 @@ def draw(model: ModelChoice) -> tuple[int | None, int]:
             places(config),
             format_func=lambda place: place_name(None if place == config.depth else place, config),
             key=_place_key(model),
+            disabled=waiting,
             persist_state="session",
             help="Blocks before it see every patch of the frame, blocks after it only the tokens: the earlier it "
             "sits, the less the network computes. At the right end the same network runs without it.",

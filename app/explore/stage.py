@@ -11,14 +11,14 @@ from typing import Final
 import streamlit as st
 
 from app.desk import left_out
-from app.explore import below, budget, cause, compute, details, predictions, sliders, tokens
+from app.explore import below, budget, cause, compute, details, parts, predictions, sliders, tokens
 from app.explore.page import Here, wait_for
 from app.player import token_player
 from app.results import Shown
 from app.server import View
 from app.text import count, plain
 from tokenlearner import render
-from tokenlearner.engine import Analysis
+from tokenlearner.engine import PART_NOTE, Analysis
 from tokenlearner.errors import FeaturesGone, TokenLearnerError
 from tokenlearner.export import UNTRAINED_MARK
 
@@ -35,19 +35,24 @@ def draw(at: Here, shown: Shown) -> None:
         says, costs, desk = st.container(), st.container(), st.container()
     with costs:
         compute.heading()
-        loc, num_tokens = sliders.draw(shown.model)
+        loc, num_tokens = sliders.draw(shown.model, waiting=shown.is_part)
+        if shown.is_part:
+            parts.sliders_wait(shown.analysis, shown.model)
         budget.draw(at, shown, compute.counted_in())
-    muted = left_out(num_tokens)
+    if shown.is_part:  # without kept features: what the run began with is all there is
+        loc, num_tokens = shown.analysis.loc, shown.analysis.num_tokens
+    muted = () if shown.is_part else left_out(num_tokens)
     with notes:
         found = _found(at, shown, (loc, num_tokens, muted))
         whole = _found(at, shown, (found.loc, found.num_tokens, ())) if found.muted else found
     with left:
-        _player(shown, found, _trained(at, shown, (loc, num_tokens, muted)))
+        _player(at, shown, found, _trained(at, shown, (loc, num_tokens, muted)))
         below.draw(at, shown, found, whole, PLAYER)
     with says:
         predictions.draw(found, whole, PLAYER)
     with desk:
-        tokens.desk(num_tokens, found, cause.known_worth(at, shown, whole))
+        worth = None if shown.is_part else cause.known_worth(at, shown, whole)
+        tokens.desk(num_tokens, found, worth, waiting=shown.is_part)
         tokens.sentences(found)
     with costs:
         compute.figures(at, shown, found)
@@ -57,6 +62,8 @@ def draw(at: Here, shown: Shown) -> None:
 
 def _found(at: Here, shown: Shown, view: View) -> Analysis:
     """The answer for the sliders' choice, from kept features; the last one that could be had if it cannot."""
+    if shown.is_part:
+        return shown.analysis
     known = at.server.known_view(shown, view)
     if known is not None:
         return known
@@ -83,9 +90,9 @@ def _trained(at: Here, shown: Shown, view: View) -> Analysis | None:
     return (at.server.known_view(trained, view) or trained.analysis) if trained is not None else None
 
 
-def _player(shown: Shown, found: Analysis, trained: Analysis | None) -> None:
+def _player(at: Here, shown: Shown, found: Analysis, trained: Analysis | None) -> None:
     media, clip = found.media, shown.clip
-    words = _title(found)
+    words = _title(found, parts.title(at, shown) if shown.is_part else "")
     scaled = found.token_maps
     if trained is not None and trained.token_maps is not None:
         scaled = trained.token_maps
@@ -105,6 +112,7 @@ def _player(shown: Shown, found: Analysis, trained: Analysis | None) -> None:
         caption=None if found.provenance.trained else UNTRAINED_MARK,
         start_s=clip.start_s,
         frame_hw=clip.frame_hw,
+        clip_id=f"{shown.request.item} {shown.request.sampling}",
         autoplay=media.kind == "video",
     )
 
@@ -121,18 +129,23 @@ def lead(found: Analysis) -> str:
     return f"**{left} tokens** stand for the {rows * cols} patches of {whole}; each colour shows where one looks."
 
 
-def _title(found: Analysis) -> str:
-    """What is on the screen, in one line."""
+def _title(found: Analysis, part: str = "") -> str:
+    """What is on the screen, in one line.
+
+    Args:
+        found: What was found.
+        part: How much of the clip that is, if it is not all that was asked for.
+    """
     media, sampling = found.media, found.settings.sampling
     words = [f"**{plain(media.name)}**", f"{media.width} × {media.height}"]
     if media.kind == "video":
         end_s = media.duration_s if sampling.end_s is None else sampling.end_s
-        part = sampling.start_s > 0 or sampling.end_s is not None
-        words.append(f"{sampling.start_s:.1f} to {end_s:.1f} s" if part else f"{end_s:.1f} s")
+        cut = sampling.start_s > 0 or sampling.end_s is not None
+        words.append(part or (f"{sampling.start_s:.1f} to {end_s:.1f} s" if cut else f"{end_s:.1f} s"))
         analysed = found.timings.frames
         words.append(
             count(analysed, "frame") if analysed == media.num_frames else f"{analysed} of {media.num_frames} frames"
         )
     if media.kind == "image" and found.clip_frames > 1:
         words.append(f"A video model: it saw this picture {found.clip_frames} times over, where nothing moves.")
-    return " · ".join((*words, *map(plain, found.notes)))
+    return " · ".join((*words, *(plain(note) for note in found.notes if note != PART_NOTE)))

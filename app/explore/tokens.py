@@ -14,13 +14,14 @@ from tokenlearner.palette import token_name
 HALF = 0.5
 
 
-def desk(num_tokens: int, found: Analysis, worth: tuple[list[float], str] | None) -> None:
+def desk(num_tokens: int, found: Analysis, worth: tuple[list[float], str] | None, *, waiting: bool = False) -> None:
     """Draw the mixing desk.
 
     Args:
         num_tokens: Tokens on the slider; 0 for the plain network.
         found: The answer, with the maps.
         worth: What each token is worth, with a sentence on what for; None if it is not known.
+        waiting: Whether tokens cannot be left out yet.
     """
     if num_tokens < 2:
         return
@@ -34,7 +35,7 @@ def desk(num_tokens: int, found: Analysis, worth: tuple[list[float], str] | None
             "largest weight over the clip; a number beside it is its Shapley value, from “Cause” below the picture.",
         )
     values, words = worth if worth is not None else (None, "")
-    draw(num_tokens, found.token_maps, values, words)
+    draw(num_tokens, found.token_maps, values, words, waiting=waiting)
 
 
 def sentences(found: Analysis) -> None:

@@ -34,6 +34,9 @@ _MISSING: Final = "what the link misses"
 _WORKER: Final = "files"
 """Files are made in a thread of their own, one after the other: they need no device."""
 _EVERY_S: Final = 0.4
+_WAITS: Final = (
+    "Files and a link come when the whole clip is analysed. For the beginning alone, choose it under “Frames” above."
+)
 _FORMATS: Final = {"html": "HTML", "sheet": "PNG", "npz": "NPZ, float32", "csv": "CSV", "json": "JSON"}
 
 
@@ -62,6 +65,9 @@ def draw(at: Here, shown: Shown, found: Analysis, player: str) -> None:
         player: Key of the player.
     """
     with st.expander("Take it away", icon=":material/download:", key="take it away"):
+        if shown.is_part:
+            st.caption(_WAITS)
+            return
         _area(at, shown, found, player)
 
 

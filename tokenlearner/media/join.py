@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,31 +57,28 @@ def join_pieces(pieces: Sequence[Piece], path: str | os.PathLike[str], *, frames
             av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as target,
         ):
             stream = target.add_stream_from_template(first.streams.video[0])
-            held: Packet | None = None
-            for packet in _packets(pieces):
-                if held is not None:
-                    packet.duration = packet.dts - held.dts
-                    target.mux(held)
-                held, packet.stream = packet, stream
+            before = 0
+            for packet in itertools.islice(_packets(pieces), frames):
+                at = packet.dts or 0
+                if written:
+                    packet.duration = at - before  # of the last one only: the others last until the next
+                packet.stream, before = stream, at
+                target.mux(packet)
                 written += 1
-                if written == frames:
-                    break
-            if held is not None:
-                target.mux(held)
     except av.FFmpegError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise MediaError(f"{path} cannot be written ({reason}).") from error
     return written
 
 
-def _packets(pieces: Sequence[Piece]) -> Iterator[Packet]:
+def _packets(pieces: Sequence[Piece]) -> Iterator[Packet[VideoStream]]:
     """The encoded pictures of all pieces, on the clock of the first."""
     for piece in pieces:
         with av.open(str(piece.path)) as container:
             yield from _shifted(container, container.streams.video[0], piece.start_s - pieces[0].start_s)
 
 
-def _shifted(container: InputContainer, stream: VideoStream, by_s: float) -> Iterator[Packet]:
+def _shifted(container: InputContainer, stream: VideoStream, by_s: float) -> Iterator[Packet[VideoStream]]:
     for packet in container.demux(stream):
         if packet.dts is None or packet.pts is None:
             continue  # the end of the file
