@@ -29,10 +29,13 @@ PLAYER: Final = "player"
 def draw(at: Here, shown: Shown) -> None:
     """Draw a result; the sliders choose tokens and place."""
     notes = st.container()
-    left, right = st.columns([2, 1], gap="medium")
-    with right.container(key="panels"):
-        # What grows with the number of tokens stands below the sliders, so that they stay under the hand.
-        says, costs, desk = st.container(), st.container(), st.container()
+    # In the order of a narrow window: style.css puts the panels beside the other two where there is room.
+    with st.container(key="stage"):
+        picture, panels, more = (st.container(key=key) for key in ("picture", "panels", "more"))
+    with panels:
+        # What grows with the number of tokens stands below the sliders, so that they stay under the hand. A narrow
+        # window has the tokens first.
+        says, costs, desk = (st.container(key=f"panel {name}") for name in ("says", "compute", "tokens"))
     with costs:
         compute.heading()
         loc, num_tokens = sliders.draw(shown.model, waiting=shown.is_part)
@@ -45,8 +48,9 @@ def draw(at: Here, shown: Shown) -> None:
     with notes:
         found = _found(at, shown, (loc, num_tokens, muted))
         whole = _found(at, shown, (found.loc, found.num_tokens, ())) if found.muted else found
-    with left:
+    with picture:
         _player(at, shown, found, _trained(at, shown, (loc, num_tokens, muted)))
+    with more:
         below.draw(at, shown, found, whole, PLAYER)
     with says:
         predictions.draw(found, whole, PLAYER)

@@ -1,5 +1,6 @@
 """The real app in Chromium: real files go in, maps move, sliders change the network, nothing is lost on an error."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,14 +167,56 @@ def test_an_uploaded_photo_is_shown_without_a_timeline(page, tmp_path):
     assert page.problems == []
 
 
-def test_a_narrow_window_has_the_clip_then_the_answer_then_compute_and_no_horizontal_scroll(app, browser):
+def test_a_narrow_window_has_the_clip_the_answer_the_tokens_compute_and_the_timeline_in_that_order(app, browser):
     page = open_page(browser, app, 390, 844)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
-    tops = [
-        page.locator(selector).first.bounding_box()["y"]
-        for selector in (".player canvas", ".st-key-panels", ".st-key-figures")
-    ]
+    parts = (".player canvas", ".bars", ".desk", ".st-key-figures", ".timeline", ".takeaway")
+    tops = [page.locator(selector).first.evaluate("e => e.getBoundingClientRect().y") for selector in parts[:-1]]
     assert tops == sorted(tops)
+    rows = page.locator('[class*="st-key-below-a-"] button').evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().y)"
+    )
+    assert len(rows) == 4
+    assert max(rows) - min(rows) < 2, "the views stand in one row"
+    page.close()
+
+
+def test_the_keyboard_goes_the_way_of_the_eye(app, browser):
+    page = open_page(browser, app, 390, 844)
+    page.locator(".timeline").wait_for(timeout=LIMIT_MS)
+    page.locator(".player .chip").last.focus()
+    tops = []
+    for _ in range(70):
+        page.keyboard.press("Tab")
+        top, is_over = page.evaluate(
+            """() => {
+                const page = document.querySelector('[data-testid="stMain"]');
+                const focused = document.activeElement;
+                return [focused.getBoundingClientRect().bottom + page.scrollTop, Boolean(focused.closest("details"))];
+            }"""
+        )
+        if is_over:
+            break
+        tops.append(top)
+    assert 30 < len(tops) < 70
+    assert all(after > before - 60 for before, after in itertools.pairwise(tops)), "never back up the page"
+    page.close()
+
+
+def test_panels_stand_beside_the_picture_where_there_is_room(app, browser):
+    page = open_page(browser, app, 1024, 768)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 1024
+    clip, panels, lanes = (
+        page.locator(name).first.bounding_box() for name in (".player", ".st-key-panels", ".timeline")
+    )
+    assert clip is not None
+    assert panels is not None
+    assert lanes is not None
+    assert panels["x"] > clip["x"] + clip["width"]
+    assert panels["y"] < clip["y"] + 100
+    assert panels["width"] > 290
+    assert lanes["y"] > clip["y"] + clip["height"]
+    assert lanes["width"] == pytest.approx(clip["width"], abs=1)
     page.close()
 
 
@@ -197,7 +240,7 @@ def begin_long_run(page: Page, path: Path) -> None:
     upload(page, path)
     page.locator(".st-key-progress, .st-key-question").first.wait_for(timeout=LIMIT_MS)
     if page.locator(".st-key-question").count():
-        page.locator(".st-key-question").get_by_role("button").click()
+        page.locator(".st-key-question").get_by_role("button", name="Analyse").click()
     expect(page.get_by_text(re.compile(r"long\.mp4: \d+ of 300 frames"))).to_be_visible(timeout=LIMIT_MS)
 
 
