@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
+from jaxtyping import Float64
 
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine import Analysis, plan_geometry
 from tokenlearner.engine.geometry import Resize
 from tokenlearner.media import MediaInfo, Sampling
+from tokenlearner.media.sampling import choose_frames
 
 _HALF_BYTES: Final = 2
 _FLOAT_BYTES: Final = 4
 _TOLERANCE: Final = 1e-4
+_READ_ONLY: Final = 0.1
+"""Work for a frame that is only decoded on the way to others, as a share of that for one which is analysed too."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Pace:
 
     Attributes:
         network_s_per_gmac: Seconds of the network for a billion multiply-adds.
-        decode_s_per_megapixel: Seconds of reading, resizing and encoding for a million pixels of the file.
+        decode_s_per_megapixel: Seconds of reading, resizing and encoding for a million pixels that are analysed.
     """
 
     network_s_per_gmac: float
@@ -34,7 +41,8 @@ class Pace:
         """The pace at which an analysis ran."""
         spent, media = analysis.timings, analysis.media
         gmacs = analysis.compute.total_macs / 1e9 * spent.frames / analysis.clip_frames
-        megapixels = media.width * media.height / 1e6 * frames_in_range(media, analysis.settings.sampling)
+        in_range = frames_in_range(media, analysis.settings.sampling)
+        megapixels = media.width * media.height / 1e6 * _handled(spent.frames, in_range)
         return cls((spent.prefix_s + spent.suffix_s) / gmacs, spent.decode_s / megapixels)
 
 
@@ -55,16 +63,27 @@ class Cost:
     memory_bytes: int
 
 
-def frames_in_range(media: MediaInfo, sampling: Sampling) -> int:
-    """Frames of the file that the chosen range holds, at least 1."""
+def frames_in_range(media: MediaInfo, sampling: Sampling, times_s: Float64[np.ndarray, " frames"] | None = None) -> int:
+    """Frames of the file that the chosen range holds, at least 1; see `frames_analysed`."""
     if media.kind == "image" or media.duration_s <= 0:
         return media.num_frames or 1
+    if times_s is not None:
+        every = dataclasses.replace(sampling, max_frames=len(times_s), max_fps=None)
+        return max(1, len(choose_frames(times_s, media.duration_s, every)))
     end_s = media.duration_s if sampling.end_s is None else min(sampling.end_s, media.duration_s)
     return max(1, round(media.num_frames * max(0.0, end_s - sampling.start_s) / media.duration_s))
 
 
-def frames_analysed(media: MediaInfo, sampling: Sampling) -> int:
-    """Frames that the chosen range, rate and most frames leave, about, at least 1; exact for an even frame rate."""
+def frames_analysed(media: MediaInfo, sampling: Sampling, times_s: Float64[np.ndarray, " frames"] | None = None) -> int:
+    """Frames that the chosen range, rate and most frames leave, at least 1.
+
+    Args:
+        media: What the file holds.
+        sampling: What is chosen.
+        times_s: Presentation times of its frames; without them the count is right for an even frame rate only.
+    """
+    if times_s is not None and media.kind == "video":
+        return max(1, len(choose_frames(times_s, media.duration_s, sampling)))
     frames = frames_in_range(media, sampling)
     if sampling.max_fps is not None and media.fps > 0:
         span_s = frames / media.fps
@@ -80,16 +99,18 @@ def estimate(
     resize: Resize = "whole",
     input_side: int | None = None,
     pace: Pace | None = None,
+    times_s: Float64[np.ndarray, " frames"] | None = None,
 ) -> Cost:
     """Foresee an analysis with the model's own tokens and place.
 
-    Decoding runs beside the network, so the slower of the two counts.
+    Decoding runs beside the network, so the slower of the two counts. Where the presentation times of the frames are
+    known, their number is exact.
 
     Raises:
         ConfigError: If the model cannot do what is asked.
     """
-    in_range = frames_in_range(media, sampling)
-    frames = frames_analysed(media, sampling)
+    in_range = frames_in_range(media, sampling, times_s)
+    frames = frames_analysed(media, sampling, times_s)
     geometry = plan_geometry(config, (media.height, media.width), resize=resize, input_side=input_side)
     patches = geometry.grid_hw[0] * geometry.grid_hw[1]
     features = len(config.tokenlearner_locs or (None,)) * patches * config.embed_dim * _HALF_BYTES
@@ -97,6 +118,11 @@ def estimate(
     seconds = None
     if pace is not None:
         gmacs = flops.compute(config, image_hw=geometry.input_hw).total_macs / 1e9 * frames / (config.num_frames or 1)
-        megapixels = media.width * media.height / 1e6 * in_range
+        megapixels = media.width * media.height / 1e6 * _handled(frames, in_range)
         seconds = max(gmacs * pace.network_s_per_gmac, megapixels * pace.decode_s_per_megapixel)
     return Cost(frames, in_range, seconds, frames * (features + maps))
+
+
+def _handled(frames: int, in_range: int) -> float:
+    """Frames analysed, and what reading the others costs in such frames."""
+    return frames + _READ_ONLY * max(0, in_range - frames)

@@ -19,6 +19,7 @@ from app.jobs import Job, Ticket, Worker
 from app.models import ModelChoice
 from app.questions import Answer, Question, answer
 from app.results import EVERYBODY, Request, Results, Shown
+from app.strips import Strips
 from app.uploads import APP_LIMITS
 from app.visits import DEFAULT_GRACE_S, Visit, Visits
 from tokenlearner.engine import Analysis, AnalysisSettings, ComputeDevice, Engine, Latency, Progress, pick_device
@@ -48,7 +49,8 @@ class Server:
     def __init__(self, grace_s: float = DEFAULT_GRACE_S) -> None:
         _leave_one_core()
         self.results = Results(on_drop=self._forget)
-        self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self.results.release)
+        self.strips = Strips()
+        self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self._end)
         self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
         self._workers: dict[str, Worker] = {}
         self._parts: dict[Request, Shown] = {}
@@ -310,6 +312,10 @@ class Server:
             workers = list(self._workers.values())
         for worker in workers:
             worker.cancel_owner(visit_id)
+
+    def _end(self, visit_id: str) -> None:
+        self.results.release(visit_id)
+        self.strips.release(visit_id)
 
     def _forget(self, shown: Shown) -> None:
         self._views.drop(lambda key: key[0] == shown.request)

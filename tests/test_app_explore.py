@@ -337,28 +337,16 @@ def test_the_same_file_is_known_by_its_content_and_shown_under_its_new_name(page
     assert r"**second\.png**" in captions(at)
 
 
-def test_a_part_of_a_clip_is_analysed_on_request(page, tmp_path):
-    clip = write_clip(tmp_path / "disc.mp4", pictures(12, (46, 80))).read_bytes()
-    at = upload(settled(page), ("disc.mp4", clip))
-    assert "12 frames" in captions(at)
-    part = slider(at, "Part of the clip, in seconds")
-    part.set_value((0.5, part.max))
-    at.run()
-    assert "7 frames" in captions(at).split("**disc")[0]  # the estimate, before anything runs
-    button(at, "Analyse").click()
-    at = settled(at)
-    assert "7 of 12 frames" in captions(at)
-
-
 def test_a_long_analysis_waits_for_a_yes_that_knows_its_price(page, tmp_path, monkeypatch):
     at = settled(page)
     monkeypatch.setattr(asking, "LONG_S", 0.0)
     clip = write_clip(tmp_path / "disc.mp4", pictures(9, (46, 82))).read_bytes()
     at = upload(at, ("long.mp4", clip))
     (question,) = at.info
-    assert question.value.startswith(r"long\.mp4: 9 frames: about ")
+    assert question.value.startswith(r"long\.mp4 would take about ")
+    assert "9 frames: about " in lead(at)
     assert "**Cat**" in captions(at)
-    next(widget for widget in at.button if widget.key == "yes").click()
+    button(at, "Analyse").click()
     at = settled(at)
     assert r"**long\.mp4**" in captions(at)
     assert not at.info
@@ -394,7 +382,9 @@ def test_an_analysis_that_fails_says_why_once_and_can_be_tried_again(page, tmp_p
     at = upload(settled(page), ("disc.png", photo(tmp_path, (22, 44))))
     visit = visit_of(at)
     visit.uploads.kept[0].path.write_bytes(b"gone bad")
-    at.segmented_control(key=f"resize of {at.session_state['item']}").set_value("crop")
+    at.session_state["frames open"] = True
+    at.run()
+    at.segmented_control(key=f"resize of {at.session_state['item']} in the popover").set_value("crop")
     at.run()
     button(at, "Analyse").click()
     at = settled(at)

@@ -101,7 +101,7 @@ def test_the_slower_of_decoding_and_network_decides_how_long_it_takes():
     decoding = estimate(CLIP, TINY, sampling=sampling, pace=Pace(1e-9, 2.0))
     assert (network.frames, network.frames_in_range) == (100, 250)
     assert network.seconds == pytest.approx(1000 * gmacs * 100)
-    assert decoding.seconds == pytest.approx(2.0 * 250 * 80 * 46 / 1e6)
+    assert decoding.seconds == pytest.approx(2.0 * (100 + 0.1 * 150) * 80 * 46 / 1e6)
     assert estimate(CLIP, TINY, sampling=sampling).seconds is None
 
 
@@ -119,6 +119,16 @@ def test_the_slower_of_decoding_and_network_decides_how_long_it_takes():
 def test_a_frame_rate_makes_fewer_frames(sampling, frames):
     times = np.arange(500) / 25
     assert estimate(CLIP, TINY, sampling=sampling).frames == frames == len(choose_frames(times, 20.0, sampling))
+    assert estimate(CLIP, TINY, sampling=sampling, times_s=times).frames == frames
+
+
+def test_frames_whose_times_are_known_are_counted_exactly():
+    times = np.concatenate((np.arange(480) / 48, 10 + np.arange(20) / 2))  # 480 in the first 10 s, then 20
+    late = estimate(CLIP, TINY, sampling=Sampling(start_s=10.0, max_fps=1.0), times_s=times)
+    assert (late.frames, late.frames_in_range) == (10, 20)
+    early = estimate(CLIP, TINY, sampling=Sampling(end_s=10.0, max_fps=24.0), times_s=times)
+    assert (early.frames, early.frames_in_range) == (240, 480)
+    assert frames_in_range(PHOTO, Sampling(), np.zeros(1)) == 1
 
 
 def test_memory_is_that_of_features_and_maps():

@@ -8,6 +8,7 @@ from typing import Final
 import streamlit as st
 
 from app.explore import parts, sliders, trim
+from app.explore.frames_form import frames_form
 from app.explore.page import Here
 from app.explore.wish import Wish
 from app.jobs import Job, JobState
@@ -139,16 +140,16 @@ def _refusal(at: Here, wish: Wish, sentence: str) -> None:
 
 
 def _question(at: Here, wish: Wish) -> None:
+    """Ask before a long run, with the choices that make it shorter."""
     assert wish.item.info is not None
     cost = trim.cost_of(at, wish, wish.item.info)
-    with st.container(horizontal=True, vertical_alignment="center", key="question"):
+    with st.container(key="question"):
         st.info(
-            f"{plain(wish.item.name)}: {trim.cost_sentence(cost, wish.device)} “Frames” above takes a part of it.",
+            f"{plain(wish.item.name)} would take about {seconds(cost.seconds or 0.0)}. Analyse a part of it, or fewer "
+            "frames, or all of it as it is.",
             icon=":material/timer:",
         )
-        if st.button("Analyse", type="primary", key="yes"):
-            at.visit.agreed.add(wish.request)
-            st.rerun()
+        frames_form(at, wish, "question")
 
 
 def _named(shown: Shown, wish: Wish) -> Shown:

@@ -10,9 +10,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import cache
-from app.explore import model_choice, trim
+from app.explore import model_choice
+from app.explore.frames_form import drop_draft, frames_form
 from app.explore.page import Here, hush, tell
-from app.explore.wish import Wish
+from app.explore.trim import OPEN, framing_of
+from app.explore.wish import Framing, Wish
 from app.items import Item, from_upload, samples
 from app.text import seconds
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
@@ -55,7 +57,8 @@ def draw(at: Here) -> Wish:
         with st.popover("Camera", icon=":material/photo_camera:", key=_CAMERA, on_change="rerun") as camera:
             if camera.open:
                 _camera(at)
-        framing = trim.popover(at, items[key], model, device)
+        framing = framing_of(items[key])
+        _frames(at, Wish(item=items[key], model=model, device=device, framing=framing))
         model_choice.popover(known, items[key].kind)
         random = st.toggle(
             "Random weights",
@@ -65,6 +68,21 @@ def draw(at: Here) -> Wish:
             "weights was not learned.",
         )
     return Wish(item=items[key], model=model_choice.twin_if(model, random), device=device, framing=framing)
+
+
+def _frames(at: Here, wish: Wish) -> None:
+    """The button with the choice of frames behind it."""
+    with st.popover(
+        "Frames" if wish.item.kind == "video" else "Framing",
+        icon=":material/crop:" if wish.framing == Framing() else ":material/tune:",
+        key=OPEN,
+        on_change="rerun",
+        help="Which frames of a clip are analysed, what of each frame the model sees, and what that costs.",
+    ) as popover:
+        if popover.open:
+            frames_form(at, wish, "popover")
+        else:
+            drop_draft(wish.item, "popover")
 
 
 def _label(item: Item) -> str:
