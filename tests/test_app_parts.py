@@ -238,14 +238,14 @@ def test_the_earlier_result_stays_until_there_is_a_part(page, clip, gate):
 
 def test_a_part_says_how_much_it_is_and_that_the_rest_is_on_its_way(page, clip, gate):
     begun(page, clip, gate)
-    assert "**The first 0.60 s of 2.3 s; the rest is being analysed**" in captions(page)
+    assert "· **the first 0.60 s of 2.3 s** ·" in captions(page)
     assert "6 of 23 frames" in captions(page)
     assert "Cancel" in labels(page)
     grown(page, gate, 2)
-    assert "**The first 1.2 s of 2.3 s; the rest is being analysed**" in captions(page)
+    assert "· **the first 1.2 s of 2.3 s** ·" in captions(page)
     gate.open()
     finished(page)
-    assert "the rest" not in captions(page)
+    assert "the first" not in captions(page)
     assert "23 frames" in captions(page)
     assert not page.error
 
@@ -262,7 +262,7 @@ def test_what_needs_the_whole_clip_waits_for_it_and_sliders_keep_their_values(pa
         "Tokens": True,
         "Place of TokenLearner": True,
     }
-    assert "Sliders and muting come when the whole clip is analysed" in captions(page)
+    assert page_parts.SLIDERS_WAIT in captions(page)
     assert "Files and a link come when the whole clip is analysed" in captions(page)
     for view in ("Cause", "Doubt", "Overlap"):
         page.segmented_control(key="below a clip").set_value(view)
@@ -295,7 +295,7 @@ def test_cancel_leaves_what_was_analysed_and_says_so(page, clip, gate):
     until(lambda: not cache.server().worker("cpu").is_busy)
     page.run()
     assert [note.value for note in page.info] == [r"long\.mp4: Stopped. The first 0.60 s of 2.3 s stay here."]
-    assert "**The first 0.60 s of 2.3 s; the rest was not analysed**" in captions(page)
+    assert "**the first 0.60 s of 2.3 s, the rest was not analysed**" in captions(page)
     assert "Cancel" not in labels(page)
     next(one for one in page.button if one.label == "Go on").click()
     page.run()
@@ -318,7 +318,7 @@ def test_going_on_does_not_take_back_what_is_there(page, clip, gate):
     until(lambda: cache.server().part(request) is not None)
     page.run()
     assert visit_of(page).shown is first
-    assert "The first 1.2 s of 2.3 s" in captions(page)
+    assert "the first 1.2 s of 2.3 s" in captions(page)
     gate.open()
     finished(page)
     assert job.state is JobState.DONE
@@ -348,4 +348,4 @@ def test_another_wish_leaves_a_part_alone_until_it_has_something_to_show(page, c
     gate.open()
     finished(page)
     assert "**Coffee**" in captions(page)
-    assert "the rest" not in captions(page)
+    assert "the first" not in captions(page)

@@ -38,10 +38,12 @@ class _Beside(TypedDict):
 _BESIDE: Final[_Beside] = {"delta_color": "off", "delta_arrow": "off"}
 
 
-def heading() -> None:
-    """The panel's title, with the switch of what is counted."""
+def heading(note: str = "") -> None:
+    """The panel's title, with the switch of what is counted, and a short note between them."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Compute", anchor=False, width="content")
+        if note:
+            st.caption(note, width="content")
         st.segmented_control(
             "Count", ("MACs", "FLOPs"), default="MACs", required=True, key=_UNIT, label_visibility="collapsed"
         )

@@ -14,6 +14,7 @@ from app.text import count, place_name, plain, seconds
 from tokenlearner.engine import Analysis
 
 WAITS: Final = "This comes when the whole clip is analysed."
+SLIDERS_WAIT: Final = "Sliders come with the whole clip."
 
 
 def is_news(shown: Shown | None, part: Shown) -> bool:
@@ -38,8 +39,8 @@ def share(found: Analysis) -> str:
 
 def title(at: Here, shown: Shown) -> str:
     """What is on the screen, to stand beside the clip's name."""
-    rest = "is being analysed" if is_growing(at, shown) else "was not analysed"
-    return f"**The {share(shown.analysis)}; the rest {rest}**"
+    rest = "" if is_growing(at, shown) else ", the rest was not analysed"
+    return f"**the {share(shown.analysis)}{rest}**"
 
 
 def stays(shown: Shown | None, item: str) -> str:
@@ -51,10 +52,8 @@ def stays(shown: Shown | None, item: str) -> str:
     return " The earlier result is still here."
 
 
-def sliders_wait(found: Analysis, model: ModelChoice) -> None:
-    """Say below the sliders that they wait, and what the part was run with if they say something else."""
-    words = "Sliders and muting come when the whole clip is analysed."
+def other_setting(found: Analysis, model: ModelChoice) -> None:
+    """Say below the sliders what a part was run with if they say something else: somebody may have begun it."""
     if (found.loc, found.num_tokens) != sliders.chosen(model):
         tokens = f"{count(found.num_tokens, 'token')} " if found.loc is not None else ""
-        words += f" This part has {tokens}{place_name(found.loc, model.card.config)}."
-    st.caption(plain(words))
+        st.caption(plain(f"Until then: {tokens}{place_name(found.loc, model.card.config)}."))

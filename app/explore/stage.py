@@ -37,10 +37,10 @@ def draw(at: Here, shown: Shown) -> None:
         # window has the tokens first.
         says, costs, desk = (st.container(key=f"panel {name}") for name in ("says", "compute", "tokens"))
     with costs:
-        compute.heading()
+        compute.heading(parts.SLIDERS_WAIT if shown.is_part else "")
         loc, num_tokens = sliders.draw(shown.model, waiting=shown.is_part)
         if shown.is_part:
-            parts.sliders_wait(shown.analysis, shown.model)
+            parts.other_setting(shown.analysis, shown.model)
         budget.draw(at, shown, compute.counted_in())
     if shown.is_part:  # without kept features: what the run began with is all there is
         loc, num_tokens = shown.analysis.loc, shown.analysis.num_tokens
