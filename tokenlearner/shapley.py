@@ -46,6 +46,11 @@ BASELINES: Final[Mapping[Baseline, str]] = {
 }
 """Each baseline in words, for the screen."""
 
+BESIDE: Final = (
+    "This network also has a class token or registers, which pass by the module: they stay as they are throughout, so "
+    "the values say what the tokens add to what those know already."
+)
+
 EXACT_LIMIT: Final = 10
 _DEFAULT_ORDERS: Final = 64
 
@@ -75,6 +80,7 @@ class ShapleyValues:
         none_probability: The same with none, v(none).
         all_logit: Logit of the class with all tokens.
         none_logit: The same with none.
+        beside: Whether class or register tokens stood beside the tokens all the time.
     """
 
     class_index: int
@@ -93,6 +99,7 @@ class ShapleyValues:
     none_probability: Float64[np.ndarray, " rows"]
     all_logit: Float64[np.ndarray, " rows"]
     none_logit: Float64[np.ndarray, " rows"]
+    beside: bool = False
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -118,7 +125,7 @@ class ShapleyValues:
     @property
     def baseline_text(self) -> str:
         """The baseline in words, for the screen."""
-        return BASELINES[self.baseline]
+        return f"{BASELINES[self.baseline]} {BESIDE}" if self.beside else BASELINES[self.baseline]
 
     def summary(self) -> dict[str, Any]:
         """Means over the rows and how they were found, ready for JSON."""
@@ -158,7 +165,8 @@ def token_values(
     With the baseline "dropped", coalitions of the same size run together, each gathered from the kept tokens: what
     is absent is not computed, exactly as a muted token. v(none) cannot be had that way, since attention over no
     tokens is undefined; it is the network's answer to a picture all in its mean colour, so that nothing of the media
-    is in it. With "mean" and "blank" all coalitions have k tokens, and v(none) is that of the stand-ins alone.
+    is in it. With "mean" and "blank" all coalitions have k tokens, and v(none) is that of the stand-ins alone. Class
+    and register tokens, which networks of timm have, stay beside every coalition, the empty one included.
 
     Args:
         engine: That made the analysis.
@@ -219,6 +227,7 @@ def token_values(
         none_probability=values[0, :, 0].copy(),
         all_logit=values[1, :, -1].copy(),
         none_logit=values[1, :, 0].copy(),
+        beside=engine.config.num_prefix_tokens > 0,
     )
 
 
@@ -288,7 +297,8 @@ class _Game:
         if baseline == "mean" and held.num_rows < 2:
             raise ConfigError('A single picture has no mean over time. Choose the baseline "dropped" or "blank".')
         self._held, self._class, self._group, self._baseline = held, class_index, group, baseline
-        self._tokens = held.tokens[torch.from_numpy(rows).to(held.device)]
+        self._rows = torch.from_numpy(rows).to(held.device)
+        self._tokens = held.tokens[self._rows]
         self._stand_in = held.tokens.mean(dim=0, keepdim=True) if baseline == "mean" else held.blank()
 
     def play(
@@ -297,8 +307,9 @@ class _Game:
         """Probability and logit of the class for each coalition on each row; `masks` ascend from the empty one."""
         rows, k = len(self._tokens), self._held.num_tokens
         values = np.empty((2, rows, len(masks)))
-        empty = np.concatenate(list(self._held.answers(1, k, lambda items: self._stand_in[items], cancel=cancel)))
-        values[:, :, 0] = self._value(empty)
+        alone = self._stand_in.expand_as(self._tokens)
+        empty = list(self._held.answers(rows, k, lambda items: alone[items], rows=self._rows, cancel=cancel))
+        values[:, :, 0] = self._value(np.concatenate(empty))
         done, total = rows, rows * len(masks)
         for columns in self._together(masks):
             members = [_members(masks[column], k) for column in columns]
@@ -306,7 +317,8 @@ class _Game:
             build = self._dropping(members) if self._baseline == "dropped" else self._replacing(members)
             start = 0
             found = np.empty((2, len(columns) * rows))
-            for logits in self._held.answers(len(columns) * rows, sizes, build, cancel=cancel):
+            belongs = self._rows.repeat(len(columns))
+            for logits in self._held.answers(len(columns) * rows, sizes, build, rows=belongs, cancel=cancel):
                 found[:, start : start + len(logits)] = self._value(logits)
                 start += len(logits)
                 if progress is not None:

@@ -32,6 +32,9 @@ class HeldTokens:
     Made by `Engine.hold`. Nothing changes after it is made, so threads may share one; it keeps its
     features alive until it is let go, whatever the engine's store drops.
 
+    Class and register tokens of a network of timm are none of the module's: they stay beside whatever tokens are
+    dropped or exchanged, each item with those of its own row.
+
     Args:
         network: What runs.
         features: Kept features before the module.
@@ -46,7 +49,7 @@ class HeldTokens:
         token_maps: Their maps [rows, time, tokens, patches], on the device.
 
     Raises:
-        ConfigError: If the network has no tokens at the location, or carries TokenFuser, class or register tokens.
+        ConfigError: If the network has no tokens at the location, or carries TokenFuser.
         Cancelled: If the caller asked to stop.
     """
 
@@ -66,14 +69,10 @@ class HeldTokens:
             raise ConfigError("The plain network has no tokens to exchange.")
         if network.config.uses_fuser:
             raise ConfigError("Tokens can be exchanged only in a model without TokenFuser.")
-        if network.config.num_prefix_tokens:
-            raise ConfigError(
-                "Tokens can be exchanged only in a model without class and register tokens: "
-                "the blocks behind the module look at those too."
-            )
         self.loc = choice.loc
         self._network, self._features, self._choice, self._input_hw = network, features, choice, input_hw
         self._make_batcher = batcher
+        self._patches = features.patches.shape[2]
         parts = []
         for part in self._batcher(features.x.shape[2] + choice.num_tokens).run(features.x, self._tokenize):
             raise_if_set(cancel)
@@ -97,11 +96,12 @@ class HeldTokens:
         return self._network.device.device
 
     def answer(
-        self, tokens: Float[Tensor, "items time some_tokens dim"], *, cancel: threading.Event | None = None
-    ) -> Float32[np.ndarray, "items classes"]:
-        """Logits for tokens of one's own, as many for each item as one likes.
+        self, tokens: Float[Tensor, "rows time some_tokens dim"], *, cancel: threading.Event | None = None
+    ) -> Float32[np.ndarray, "rows classes"]:
+        """Logits for tokens of one's own, as many for each row as one likes.
 
         Raises:
+            ValueError: If the model has class or register tokens and there are not as many items as rows.
             DeviceError: If memory does not hold even one item.
             Cancelled: If the caller asked to stop.
         """
@@ -109,7 +109,13 @@ class HeldTokens:
         return np.concatenate(list(parts))
 
     def answers(
-        self, count: int, num_tokens: int, build: Build, *, cancel: threading.Event | None = None
+        self,
+        count: int,
+        num_tokens: int,
+        build: Build,
+        *,
+        rows: Int64[Tensor, " count"] | None = None,
+        cancel: threading.Event | None = None,
     ) -> Iterator[Float32[np.ndarray, "batch classes"]]:
         """Yield the logits of items whose tokens are built batch by batch, so that memory stays bounded.
 
@@ -117,18 +123,27 @@ class HeldTokens:
             count: Items, numbered from 0.
             num_tokens: Tokens of each, per time step.
             build: Gives the tokens of some items; called in inference mode.
+            rows: Whose class and register tokens stand beside each item's; None for item i beside those of row i.
+                Without meaning in a model that has none.
             cancel: Set it to stop; acts within one batch.
 
         Raises:
+            ValueError: If the model has class or register tokens and it cannot be told whose go with which item.
             DeviceError: If memory does not hold even one item.
             Cancelled: If the caller asked to stop.
         """
+        if rows is None:
+            if self._network.config.num_prefix_tokens and count != self.num_rows:
+                raise ValueError(f"of {count} items it has to be said which of the {self.num_rows} rows they belong to")
+            rows = torch.arange(count)
+        belongs = rows.to(self.device)
 
         def work(items: Int64[Tensor, " batch"]) -> Tensor:
             with self._network.device.inference():
-                return self._after(build(items))
+                return self._after(build(items), belongs[items])
 
-        for logits in self._batcher(num_tokens).run(torch.arange(count, device=self.device), work):
+        places = num_tokens + (self._features.x.shape[2] if self._network.config.num_prefix_tokens else 0)
+        for logits in self._batcher(places).run(torch.arange(count, device=self.device), work):
             raise_if_set(cancel)
             yield logits.float().cpu().numpy()
 
@@ -147,7 +162,7 @@ class HeldTokens:
             DeviceError: If memory does not hold even one frame.
             Cancelled: If the caller asked to stop.
         """
-        clips, time, patches = self._features.x.shape[:3]
+        clips, time, patches = self._features.patches.shape[:3]
         if not 0 < len(maps) <= clips * time or maps.shape[2:] != self._features.grid_hw:
             raise ValueError(f"maps of shape {maps.shape} do not fit {clips * time} steps of {self._features.grid_hw}")
         filled = np.concatenate([maps, np.repeat(maps[-1:], clips * time - len(maps), axis=0)])
@@ -156,10 +171,10 @@ class HeldTokens:
 
         def work(items: Int64[Tensor, " batch"]) -> Tensor:
             with self._network.device.inference():
-                return self._after(self._pool(flat[items], self._features.x[items]))
+                return self._after(self._pool(flat[items], self._features.patches[items]), items)
 
         parts = []
-        batcher = self._batcher(patches + maps.shape[1])
+        batcher = self._batcher(self._features.x.shape[2] + maps.shape[1])
         for logits in batcher.run(torch.arange(clips, device=self.device), work):
             raise_if_set(cancel)
             parts.append(logits.float().cpu())
@@ -187,13 +202,16 @@ class HeldTokens:
         assert module is not None
         return tokens / x.shape[-2] if module.version == "1.0" and module.pooling == "mean" else tokens
 
-    def _after(self, tokens: Tensor) -> Tensor:
-        """Logits of tokens alone: the blocks behind the module look at nothing else."""
+    def _after(self, tokens: Tensor, rows: Int64[Tensor, " batch"]) -> Tensor:
+        """Logits of tokens beside the class and register tokens of their rows: the blocks see nothing else."""
         items, time, k, dim = tokens.shape
-        patches = self._features.x.shape[2]
         unseen = tokens.new_zeros(())
-        features = FeatureMap(unseen.expand(items, time, patches, dim), self._features.grid_hw, self.loc)
-        source = Tokenized(tokens, unseen.expand(items, time, k, patches), features)
+        x = unseen.expand(items, time, self._patches, dim)
+        if self._network.config.num_prefix_tokens:
+            prefix = self._features.prefix_tokens[rows]
+            x = torch.cat([prefix.to(tokens.dtype), x], dim=2)
+        features = FeatureMap(x, self._features.grid_hw, self.loc)
+        source = Tokenized(tokens, unseen.expand(items, time, k, self._patches), features)
         return self._network.model.suffix(source).logits
 
     def _batcher(self, places: int) -> Batcher:
