@@ -77,6 +77,15 @@ def _head() -> None:
                 disabled=_number() == len(STEPS),
                 help="Arrow right",
             )
+            if _presents():
+                st.button(
+                    "Leave",
+                    icon=":material/close_fullscreen:",
+                    on_click=_press,
+                    args=("leave",),
+                    help="Esc",
+                    key="leave",
+                )
         with st.container(horizontal=True, vertical_alignment="center", width="content", key="lesson-source"):
             st.session_state["lesson item"] = source.choose(at, STEPS[_number() - 1].kind)
             st.toggle(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from app.player.sources import bundle
+
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
 
@@ -35,4 +37,4 @@ def lesson_keys(step: int, on_press: Callable[[str], None]) -> None:
 
 @functools.cache
 def _component() -> ComponentRenderer:
-    return st.components.v2.component("lesson_keys", html="<i hidden></i>", js=_JS.read_text("utf-8"))
+    return st.components.v2.component("lesson_keys", html="<i hidden></i>", js=bundle(_JS))

@@ -1,6 +1,7 @@
 // Keys of the lesson, wherever the focus is, but for controls that use the same keys themselves. After a click with the
 // pointer a control gives the focus back: who points with a hand has the arrows free for the lesson, who goes by Tab keeps
 // them in the slider.
+import { keepMounted } from "../../js/mount.js";
 
 const WISHES = {
   ArrowRight: "next",
@@ -14,8 +15,6 @@ const WISHES = {
   Escape: "leave",
 };
 const OWN = "input:not([type=checkbox]), textarea, select, canvas, [role=slider], [role=radio], [role=listbox], [role=option], [contenteditable]";
-
-const lessons = new WeakMap();
 
 class Keys {
   constructor() {
@@ -41,6 +40,10 @@ class Keys {
     event.preventDefault();
     this.tell(wish);
   }
+
+  destroy() {
+    this.stopped.abort();
+  }
 }
 
 /** Takes the focus from what was just clicked, unless one types into it. */
@@ -49,15 +52,8 @@ function release() {
   if (focused?.matches("input[type=range], input[type=radio], input[type=checkbox], [role=slider], [role=radio], button")) focused.blur();
 }
 
+const mounted = keepMounted("i", () => new Keys());
+
 export default function mount({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector("i");
-  let held = lessons.get(root);
-  if (!held) lessons.set(root, (held = { keys: new Keys(), calls: 0 }));
-  held.keys.update(data.step, (wish) => setTriggerValue("go", wish));
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.keys.stopped.abort();
-    lessons.delete(root);
-  };
+  return mounted(parentElement, (keys) => keys.update(data.step, (wish) => setTriggerValue("go", wish)));
 }

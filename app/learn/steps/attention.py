@@ -47,8 +47,8 @@ def draw(at: Lesson) -> None:
             f"Four times the tokens, so {two.pairs // one.pairs} times the pairs; the rest grows 4 times. From {side} "
             f"to {2 * side} pixels all of ViT-B/16 grows {significant(grown)} times, and the pairs go from "
             f"{percent(one.attention / one.total)} to {percent(two.attention / two.total)} of the work. Their share "
-            f"grows with every pixel and every frame: at {level_tokens(named_config('B/16')):,} tokens they cost as "
-            "much as all the rest of a block.",
+            "grows with every patch, and in a video model with every frame: at "
+            f"{level_tokens(named_config('B/16')):,} tokens they cost as much as all the rest of a block.",
         )
     with left:
         cells = side // 16

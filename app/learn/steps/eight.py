@@ -34,7 +34,7 @@ def draw(at: Lesson) -> None:
             f"the maps that the model learned, after {loc} of {config.depth} blocks. They are **nested**: with 3 "
             "tokens it uses maps 1 to 3 of the same set. So one model runs with any number up to "
             f"{config.num_tokens}; the blocks behind the module then work on so many tokens, instead of "
-            f"{study.num_patches}."
+            f"{study.num_patches}. It was trained for that; a model of the paper keeps the number it was trained with."
         )
         k = st.slider(
             "Tokens",

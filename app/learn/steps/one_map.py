@@ -32,8 +32,9 @@ def draw(at: Lesson) -> None:
             "shares that sum to 1."
         )
         st.markdown(
-            "No one drew these maps or marked objects for them. They were learned with the network, under two "
-            "demands: from the tokens it must be possible to rebuild the features, and the maps should not overlap."
+            "No one drew these maps or marked objects for them. They were learned with the network, from the names of "
+            "whole photographs. Ours had two demands more, which the paper does not make: from the tokens it must be "
+            "possible to rebuild the features, and the maps should not overlap."
         )
         token = st.segmented_control(
             "Token",

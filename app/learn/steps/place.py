@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import streamlit as st
 
 from app.learn.at import Lesson, Step, ask, columns
-from app.learn.bars import Bar, bars, legend
+from app.learn.bars import Bar, bars, heat_legend, legend, tiles
 from app.learn.code import Excerpt
+from app.learn.study import Answer
 from app.models import measured_accuracies
-from app.text import operations, percent, place_name, significant
+from app.text import class_label, count, operations, percent, place_name, significant
 from app.tradeoffs.own import Own, read_own
 from tokenlearner import flops
 from tokenlearner.cards import ModelCard
 from tokenlearner.config import ModelConfig
+from tokenlearner.render import clip_scale
 
 COMPARISON: Final = Path(__file__).resolve().parents[3] / "assets" / "comparison.json"
 
@@ -51,7 +55,7 @@ def draw(at: Lesson) -> None:
         k = st.segmented_control(
             "Tokens",
             counts,
-            default=min(counts, key=lambda count: abs(count - 8)),
+            default=min(counts, key=lambda number: abs(number - 8)),
             required=True,
             key="lesson tokens of places",
             persist_state="session",
@@ -65,11 +69,54 @@ def draw(at: Lesson) -> None:
             0 if share < 0.4 else 1 if share <= 0.7 else 2,
             f"**{percent(share)}**: the blocks before it cost what they always did, those behind it next to nothing.",
         )
+        st.markdown(_honest())
     with left:
         st.html(bars(place_bars(config, card, k)))
         st.html(legend(("before the module", "module", "behind it")))
         st.caption(_source(read_own(card)))
-        st.markdown(_honest())
+        _on_the_picture(at, k)
+
+
+def _on_the_picture(at: Lesson, num_tokens: int) -> None:
+    """What the network says about the picture at each place, and one token's map there."""
+    study = at.study
+    config, places = study.model.card.config, tuple(study.held)
+    found: dict[int | None, Answer] = at.compute(
+        lambda: {loc: study.best(study.with_first(loc, num_tokens), 1) for loc in places}
+    )
+    found[None] = study.best(study.plain, 1)
+    st.markdown(f"**On this picture**, with {count(num_tokens, 'token')}: what it is taken for.")
+    st.html(bars(answer_rows(found, config)))
+    maps = np.stack([study.maps(loc)[0, 0] for loc in places])
+    scale = clip_scale(maps[:, None])
+    st.html(
+        tiles(
+            [study.pictures[0][::3, ::3]] * len(places),
+            maps,
+            scale_max=scale,
+            tokens=[0] * len(places),
+            captions=[f"after {loc}" if loc else "before all" for loc in places],
+            used=[True] * len(places),
+        )
+    )
+    st.html(heat_legend(scale))
+    st.caption(
+        "The map of token 1 at each place. Each place has a module of its own, so the same number need not look at the "
+        "same thing."
+    )
+
+
+def answer_rows(found: Mapping[int | None, Answer], config: ModelConfig) -> list[Bar]:
+    """The most probable class at each place; the bar is as long as it is probable."""
+    return [
+        Bar(
+            place_name(loc, config),
+            (answer.probs[0],),
+            f"{class_label(answer.names[0])} {percent(answer.probs[0])}",
+            loc == config.default_loc,
+        )
+        for loc, answer in found.items()
+    ]
 
 
 def place_bars(config: ModelConfig, card: ModelCard, num_tokens: int) -> list[Bar]:

@@ -113,7 +113,8 @@ STEP: Final = Step(
     title="Video: tokens for every time step",
     kind="video",
     draw=draw,
-    formula=r"Z_t = A_t X_t \quad (t = 1 \ldots T) \qquad (T N)^2 \;\to\; (T k)^2 \text{ pairs}",
+    formula=r"\begin{gathered} Z_t = A_t X_t \quad (t = 1 \ldots T) \\ (T N)^2 \;\to\; (T k)^2 \text{ pairs}"
+    r"\end{gathered}",
     symbols="$T$: time steps. $N$: patches of one. $k$: tokens of one. The weights of the module are the same in "
     "every time step; the maps are not.",
     code=(
