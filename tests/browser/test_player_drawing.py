@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from typing import Any
 
 import cv2
 import numpy as np
@@ -319,6 +320,65 @@ def test_touch_pins_a_place(open_player: OpenPlayer):
     page = open_player(player_payload(), width=390, height=844, has_touch=True)
     page.touchscreen.tap(*point(page, 4, 6))
     expect(page.locator(".where")).to_have_text("Weight at row 5, column 7 (pinned)")
+
+
+@pytest.mark.parametrize("options", [{"width": 390}, {"width": 1024, "has_touch": True, "is_mobile": True}])
+def test_controls_are_large_enough_for_a_finger(open_player: OpenPlayer, options: dict[str, Any]):
+    page = open_player(player_payload(), height=844, **options)
+    press(page, "b")
+    page.mouse.click(*point(page, 4, 12))
+    controls = page.locator("button:visible, select:visible, input:visible, .divider:visible").evaluate_all(
+        "nodes => nodes.map((node) => [node.outerHTML.slice(0, 80), node.offsetWidth, node.offsetHeight])"
+    )
+    assert len(controls) > 20
+    small = [(markup, width, height) for markup, width, height in controls if min(width, height) < 40]
+    assert small == []
+    press(page, "?")
+    close = page.get_by_role("button", name="Close the help").bounding_box()
+    assert close
+    assert min(close["width"], close["height"]) >= 40
+
+
+def test_every_control_has_a_name_of_its_own(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    for name in ("Play", "Previous analysed frame", "Next analysed frame", "Loop", "Grid", "Full screen", "Token 3"):
+        expect(page.get_by_role("button", name=re.compile(f"^{name}"))).to_have_count(1)
+    for name in ("Time", "Opacity of the maps"):
+        expect(page.get_by_role("slider", name=name, exact=True)).to_have_count(1)
+    for name in ("Speed", "Scale"):
+        expect(page.get_by_role("combobox", name=name)).to_have_count(1)
+
+
+def test_keys_that_a_button_names_are_its_keys(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    press(page, "r")
+    expect(page.get_by_title("Loop (R)")).to_have_attribute("aria-pressed", "false")
+    press(page, "n")
+    expect(page.get_by_title(re.compile(r"\(N\)$"))).to_have_attribute("aria-pressed", "true")
+    press(page, "t", "h")
+    expect(page.get_by_title(re.compile(r"\(T\)$"))).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_title(re.compile(r"\(H\)$"))).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_clip_does_not_start_by_itself_where_motion_is_unwanted(open_player: OpenPlayer):
+    page = open_player(player_payload(autoplay=True), reduced_motion="reduce")
+    page.wait_for_timeout(700)
+    assert page.locator("video").evaluate("video => video.paused && video.currentTime === 0")
+    press(page, " ")
+    page.wait_for_function("() => player_video.currentTime > 0.1")
+
+
+def test_where_the_browser_refuses_full_screen_the_player_fills_the_window(open_player: OpenPlayer):
+    page = open_player(player_payload(), width=390, height=844)
+    page.evaluate("() => { Element.prototype.requestFullscreen = () => Promise.reject(new Error('refused')); }")
+    page.get_by_role("button", name="Full screen").click()
+    box = page.locator(".player").bounding_box()
+    assert box == {"x": 0, "y": 0, "width": 390, "height": 844}
+    stage = page.locator(".stage").bounding_box()
+    assert stage
+    assert stage["height"] > 160
+    page.get_by_role("button", name="Full screen").click()
+    assert page.locator(".player").bounding_box() != box
 
 
 def test_the_help_lists_the_keys_and_gives_the_focus_back(open_player: OpenPlayer):
