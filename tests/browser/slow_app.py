@@ -1,5 +1,6 @@
 """The app with a network that takes its time, for tests of progress and Cancel."""
 
+import os
 import runpy
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from tokenlearner.engine.network import Network
 
-SECONDS_PER_BATCH = 0.5
+SECONDS_PER_BATCH = float(os.environ.get("SLOW_SECONDS_PER_BATCH", "0.5"))
 
 if not hasattr(Network, "quick_full"):
     Network.quick_full = Network.full  # type: ignore[attr-defined]
