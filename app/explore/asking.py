@@ -145,8 +145,8 @@ def _question(at: Here, wish: Wish) -> None:
     cost = trim.cost_of(at, wish, wish.item.info)
     with st.container(key="question"):
         st.info(
-            f"{plain(wish.item.name)} would take about {seconds(cost.seconds or 0.0)}. Analyse a part of it, or fewer "
-            "frames, or all of it as it is.",
+            f"{plain(wish.item.name)} would take about {seconds(cost.seconds or 0.0)}. Take a part of it or fewer "
+            "frames here, or analyse it all the same.",
             icon=":material/timer:",
         )
         frames_form(at, wish, "question")

@@ -44,10 +44,15 @@ def frames_form(at: Here, wish: Wish, place: Place) -> None:
     keys = _Keys(wish.item.key, place)
     strip = at.server.strips.of(at.visit.id, wish.item)
     media = media_of(at, wish.item) or strip.wait(_PATIENCE_S).info
+    is_clip = wish.item.kind == "video"
     with st.container(key=f"frames form {place}"):
-        if wish.item.kind == "video":
-            _time(at, wish, keys, strip, media)
-        _size(wish.framing, keys)
+        if is_clip:
+            with st.container(key=f"frames strip {place}"):
+                _part_of_time(at, wish, keys, strip, media)
+        with st.container(horizontal=True, key=f"frames choices {place}"):
+            if is_clip:
+                _how_many(wish.framing.sampling, keys, media)
+            _size(wish.framing, keys)
         wanted = keys.drafted(wish.framing)
         _conclude(at, dataclasses.replace(wish, framing=wanted), wish.framing, keys, media)
 
@@ -99,40 +104,43 @@ def _part(sampling: Sampling) -> Part:
     return Part(start_s=sampling.start_s, end_s=sampling.end_s)
 
 
-def _time(at: Here, wish: Wish, keys: _Keys, strip: Strip, media: MediaInfo | None) -> None:
-    """The strip, the frame rate and the most frames."""
+def _part_of_time(at: Here, wish: Wish, keys: _Keys, strip: Strip, media: MediaInfo | None) -> None:
+    """The strip, or its place while nothing is known of the clip."""
     view = strip.view if strip.view.held else strip.wait(_PATIENCE_S)
-    sampling = wish.framing.sampling
     if media is None:
         st.skeleton(height=_STRIP_HEIGHT)
     else:
         shown = at.visit.shown
         plays = shown is not None and shown.request.item == wish.item.key
-        filmstrip(media, view, player=PLAYER if plays else None, key=keys.of("strip"), start=_part(sampling))
+        start = _part(wish.framing.sampling)
+        filmstrip(media, view, player=PLAYER if plays else None, key=keys.of("strip"), start=start)
     if not view.done:
         _growing(strip, view.held, media is not None)
-    with st.container(horizontal=True, key=f"frames rate {keys.place}"):
-        rates = _rates(media, sampling)
-        if len(rates) > 1:
-            st.segmented_control(
-                "Frames per second",
-                rates,
-                default=sampling.max_fps or EVERY_FRAME,
-                required=True,
-                format_func=lambda rate: f"{rate:g}" if rate else "every frame",
-                key=keys.of("rate"),
-                help="Of every second of the clip, at even distances in time. Fewer take less time and memory.",
-            )
-        st.number_input(
-            "Frames at most",
-            1,
-            MOST_FRAMES,
-            min(sampling.max_frames, MOST_FRAMES),
-            step=50,
-            key=keys.of("most"),
-            width=150,
-            help="If the part holds more at this rate, they are taken at even distances in time.",
+
+
+def _how_many(sampling: Sampling, keys: _Keys, media: MediaInfo | None) -> None:
+    """The frame rate and the most frames."""
+    rates = _rates(media, sampling)
+    if len(rates) > 1:
+        st.segmented_control(
+            "Frames per second",
+            rates,
+            default=sampling.max_fps or EVERY_FRAME,
+            required=True,
+            format_func=lambda rate: f"{rate:g}" if rate else "every frame",
+            key=keys.of("rate"),
+            help="Of every second of the clip, at even distances in time. Fewer take less time and memory.",
         )
+    st.number_input(
+        "Frames at most",
+        1,
+        MOST_FRAMES,
+        min(sampling.max_frames, MOST_FRAMES),
+        step=50,
+        key=keys.of("most"),
+        width=150,
+        help="If the part holds more at this rate, they are taken at even distances in time.",
+    )
 
 
 def _rates(media: MediaInfo | None, sampling: Sampling) -> tuple[float, ...]:
@@ -145,27 +153,26 @@ def _rates(media: MediaInfo | None, sampling: Sampling) -> tuple[float, ...]:
 
 def _size(framing: Framing, keys: _Keys) -> None:
     """What of each frame the model sees."""
-    with st.container(horizontal=True, key=f"frames size {keys.place}"):
-        st.segmented_control(
-            "What the model sees",
-            ("whole", "crop"),
-            default=framing.resize,
-            required=True,
-            format_func={"whole": "whole frame", "crop": "centre square"}.__getitem__,
-            key=keys.of("resize"),
-            help="Whole frames keep their shape; the grid of patches takes it on. The centre has the shape that the "
-            "model was trained with.",
-        )
-        st.segmented_control(
-            "Grid of the maps",
-            DETAILS,
-            default=framing.detail,
-            required=True,
-            format_func=_DETAIL_NAMES.__getitem__,
-            key=keys.of("detail"),
-            help="A larger input gives more and smaller patches. The network was trained at the normal size, so "
-            "accuracy may change; the cost grows with the square.",
-        )
+    st.segmented_control(
+        "What the model sees",
+        ("whole", "crop"),
+        default=framing.resize,
+        required=True,
+        format_func={"whole": "whole frame", "crop": "centre square"}.__getitem__,
+        key=keys.of("resize"),
+        help="Whole frames keep their shape; the grid of patches takes it on. The centre has the shape that the model "
+        "was trained with.",
+    )
+    st.segmented_control(
+        "Grid of the maps",
+        DETAILS,
+        default=framing.detail,
+        required=True,
+        format_func=_DETAIL_NAMES.__getitem__,
+        key=keys.of("detail"),
+        help="A larger input gives more and smaller patches. The network was trained at the normal size, so accuracy "
+        "may change; the cost grows with the square.",
+    )
 
 
 def _conclude(at: Here, wanted: Wish, framing: Framing, keys: _Keys, media: MediaInfo | None) -> None:

@@ -4,6 +4,7 @@ import { keepMounted } from "../js/mount.js";
 
 const PAUSE_MS = 350; // after the last key, before the server is told
 const PAGE_S = 1;
+const FEWEST = 6; // pictures in a narrow window, where they are cut to fit
 
 export class Filmstrip {
   constructor(root) {
@@ -13,7 +14,7 @@ export class Filmstrip {
     this.grabbed = null;
     this.stopped = new AbortController();
     const find = (name) => root.querySelector(name);
-    this.strip = find(".strip");
+    this.strip = find(".film");
     this.cells = find(".cells");
     this.ends = { start: find(".handle.start"), end: find(".handle.end") };
     this.middle = find(".part");
@@ -182,13 +183,13 @@ export class Filmstrip {
     say(this.middle, from, 0, length, `${spoken(from)} to ${spoken(to)}`);
   }
 
-  /** As many pictures side by side as have their shape, each the one nearest to the middle of its place. */
+  /** As many pictures side by side as have their shape, or a few narrower ones; each is of the middle of its place. */
   drawCells() {
     if (!this.data) return;
     const { pictures, aspect } = this.data;
     const { width, height } = this.cells.getBoundingClientRect();
     if (!width) return;
-    const count = Math.min(Math.max(1, Math.round(width / (height * aspect))), Math.max(1, pictures.length));
+    const count = Math.max(1, Math.min(Math.max(FEWEST, Math.round(width / (height * aspect))), pictures.length));
     while (this.cells.children.length > count) this.cells.lastElementChild.remove();
     while (this.cells.children.length < count) this.cells.append(document.createElement("b"));
     [...this.cells.children].forEach((cell, number) => {
