@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,6 +18,7 @@ import numpy as np
 from app.models import ModelChoice
 from app.results import Shown
 from tokenlearner import doubt
+from tokenlearner.analysis.cause import FRACTIONS
 from tokenlearner.deletion import DeletionCurve, delete_most_attended
 from tokenlearner.doubt import Comparison
 from tokenlearner.engine import Analysis, Engine, Progress
@@ -29,10 +31,14 @@ MOST_ITEMS: Final = 12_000
 FEWEST_ROWS: Final = 4
 _ORDERS: Final = 64
 _DELETION_ROWS: Final = 6
+_DELETION_CLIPS: Final = 2
 _DELETION_DRAWS: Final = 4
-"""Frames and random orders of the deletion: whole passes, the costliest part of a doubt."""
-_SHARES: Final = (0.02, 0.4, 1.0)
-"""Where the parts of a doubt end on its bar: maps, random weights, deletion."""
+"""Frames (or clips of a video model) and random orders of the deletion: whole passes, the costliest part of a doubt."""
+_MAPS_SHARE: Final = 0.02
+"""Where the first part of a doubt ends on its bar: passes behind TokenLearner only."""
+_MARKS: Final = 16
+_MIN_S: Final = 0.5
+"""The pace is taken over the last so many reports of a part, and from so many seconds on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +149,13 @@ def _doubt(
     class_name: str,
 ) -> Doubt:
     path, index = shown.item.locate(), question.class_index
-    meter.part("moving maps", 0.0, _SHARES[0])(0, 1)
+    deleted_rows = _DELETION_ROWS if found.clip_frames == 1 else _DELETION_CLIPS
+    middle = _MAPS_SHARE + (1 - _MAPS_SHARE) * _random_share(found, deleted_rows)
+    meter.part("moving maps", 0.0, _MAPS_SHARE)(0, 1)
     comparisons = doubt.doubt_maps(engine, found, index, cancel=cancel)
     others = {}
     if found.provenance.trained:
-        random_part = meter.part("running random weights", *_SHARES[:2])
+        random_part = meter.part("running random weights", _MAPS_SHARE, middle)
         random = doubt.analyze_random(
             model.load(),
             engine,
@@ -165,33 +173,50 @@ def _doubt(
         found,
         index,
         others=others,
-        max_rows=_DELETION_ROWS,
+        max_rows=deleted_rows,
         draws=_DELETION_DRAWS,
-        progress=meter.part("deleting patches", *_SHARES[1:]),
+        progress=meter.part("deleting patches", middle, 1.0),
         cancel=cancel,
     )
     sentence = doubt.sentence(comparisons, deletion, class_name=class_name)
     return Doubt(dataclasses.replace(found), comparisons, deletion, sentence)
 
 
+def _random_share(found: Analysis, deleted_rows: int) -> float:
+    """Share of a doubt's whole passes that random weights take, 0..1; the rest is the deletion's."""
+    if not found.provenance.trained:
+        return 0.0
+    orders = 3 + _DELETION_DRAWS  # by the maps, by those of random weights, from the middle
+    deleting = min(deleted_rows, len(found.logits)) * (1 + orders * (len(FRACTIONS) - 1))
+    return len(found.logits) / (len(found.logits) + deleting)
+
+
 class _Meter:
     """Turns (done, total) of a part into the progress of the whole."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self._report = report
-        self._start = time.monotonic()
+    def __init__(self, report: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._report, self._clock = report, clock
+        self._start = clock()
 
     def told(self, stage: str) -> Callable[[int, int], None]:
         """For a question that is one part."""
         return self.part(stage, 0.0, 1.0)
 
     def part(self, stage: str, begin: float, end: float) -> Callable[[int, int], None]:
-        """For one part, which fills the bar from `begin` to `end`."""
+        """For one part, which fills the bar from `begin` to `end`.
+
+        The time that is left follows the pace of this part's last reports: what came before them, such as running the
+        blocks in front of the tokens once more, says nothing about it.
+        """
+        marks: deque[tuple[float, float]] = deque(maxlen=_MARKS)
 
         def tell(done: int, total: int) -> None:
             share = begin + (end - begin) * min(1.0, done / max(1, total))
-            spent = time.monotonic() - self._start
-            left = spent * (1 - share) / share if share > 0.02 else None
+            spent = self._clock() - self._start
+            marks.append((spent, share))
+            (first_s, first), (last_s, last) = marks[0], marks[-1]
+            known = last > first and last_s - first_s >= _MIN_S
+            left = (last_s - first_s) * (1 - share) / (last - first) if known else None
             self._report(Progress(round(1000 * share), 1000, spent, left, stage))
 
         return tell

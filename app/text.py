@@ -129,6 +129,11 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
+def rows_of(number: int, clip_frames: int) -> str:
+    """Inputs of a network in words: "12 frames", or "2 clips of 16 frames" of a video model."""
+    return count(number, "frame") if clip_frames == 1 else f"{count(number, 'clip')} of {clip_frames} frames"
+
+
 def ordinal(number: int) -> str:
     """A place in line: "1st", "2nd", "11th"."""
     suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

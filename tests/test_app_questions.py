@@ -8,12 +8,13 @@ import pytest
 
 from app.clips import BrowserClip
 from app.items import Item
-from app.questions import FEWEST_ROWS, MOST_ITEMS, Doubt, Question, answer, rows_for
+from app.questions import FEWEST_ROWS, MOST_ITEMS, Doubt, Question, _Meter, _random_share, answer, rows_for
 from app.results import EVERYBODY, Shown
 from app.server import Server
 from tests.app_cases import LIMIT_S, request_for, tiny_choice, visit
 from tests.engine_cases import pictures, write_clip
-from tokenlearner.engine import AnalysisSettings
+from tokenlearner.analysis.cause import FRACTIONS
+from tokenlearner.engine import AnalysisSettings, Progress
 from tokenlearner.errors import Cancelled, FeaturesGone
 from tokenlearner.needed import tokens_needed
 from tokenlearner.shapley import token_values
@@ -150,3 +151,34 @@ def test_features_that_are_gone_are_said_to_be_gone(asked):
     engine.features.clear()
     with pytest.raises(FeaturesGone):
         ask(asked, WORTH)
+
+
+def test_the_time_left_follows_the_pace_of_the_part_and_not_what_came_before():
+    now = [0.0]
+    told: list[Progress] = []
+    meter = _Meter(told.append, clock=lambda: now[0])
+    now[0] = 50.0  # what is run before the first report
+    tell = meter.told("running coalitions")
+    for done in range(0, 101, 10):
+        tell(done, 100)
+        now[0] += 2.0
+    assert told[0].remaining_s is None, "nobody knows after one report"
+    assert [one.remaining_s for one in told[1:]] == pytest.approx([2.0 * (10 - n) for n in range(1, 11)])
+
+
+def test_the_time_left_follows_a_pace_that_changes():
+    now = [0.0]
+    told: list[Progress] = []
+    tell = _Meter(told.append, clock=lambda: now[0]).told("running coalitions")
+    for done in range(100):
+        tell(done, 200)
+        now[0] += 0.1 if done < 50 else 1.0
+    assert told[-1].remaining_s == pytest.approx(101.0)
+
+
+def test_a_doubt_counts_its_whole_passes(asked):
+    _, shown = asked
+    deleting = 6 * (1 + 7 * (len(FRACTIONS) - 1))
+    assert _random_share(shown.analysis, 6) == pytest.approx(7 / (7 + deleting))
+    untrained = dataclasses.replace(shown.analysis.provenance, trained=False)
+    assert _random_share(dataclasses.replace(shown.analysis, provenance=untrained), 6) == 0

@@ -112,14 +112,18 @@ def test_bars_of_worth_sum_to_the_difference(engine, found):
     widths = [float(width) for width in re.findall(r"width:([\d.]+)%", html)]
     assert max(widths) == pytest.approx(50)
     assert "the sum is exact to 0.0001" in sum_words(values)
-    assert how(values, 7) == "Exact: all 64 sets of tokens, on every frame."
+    assert how(values, 7, 1) == "Exact: all 64 sets of tokens, on every frame."
+    assert how(values, 7, 16) == "Exact: all 64 sets of tokens, on every clip of 16 frames."
+    assert how(values, 9, 16) == "Exact: all 64 sets of tokens, on 7 of 9 clips of 16 frames, evenly spread."
     assert price(found) == "Runs all 64 sets of tokens on 7 frames."
+    of_clips = dataclasses.replace(found, clip_frames=16)
+    assert price(of_clips) == "Runs all 64 sets of tokens on 7 clips of 16 frames."
 
 
 def test_sampled_worth_states_its_error(engine, found):
     values = token_values(engine, found, 2, exact=False, orders=8, rows=[0, 3])
     assert worth_bars(values).count("±") == 12
-    assert how(values, 7).startswith("Sampled: 8 orders in which tokens join, on 2 of 7 frames, evenly spread;")
+    assert how(values, 7, 1).startswith("Sampled: 8 orders in which tokens join, on 2 of 7 frames, evenly spread;")
 
 
 def test_overlap_and_need_show_the_librarys_numbers(engine, found):

@@ -11,7 +11,7 @@ from app.explore.cause_figures import sum_words, worth_bars
 from app.explore.page import Here
 from app.questions import Question, rows_for
 from app.results import Shown
-from app.text import plain
+from app.text import plain, rows_of
 from tokenlearner.engine import Analysis
 from tokenlearner.shapley import BASELINES, EXACT_LIMIT, Baseline, ShapleyValues
 
@@ -42,7 +42,7 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
         right.markdown(f"**What each token adds to “{plain(name)}”,** in percentage points{plain(_mean(known))}.")
         right.markdown(sum_words(known))
         right.caption(plain(known.baseline_text))
-        right.caption(plain(how(known, len(found.logits))))
+        right.caption(plain(how(known, len(found.logits), found.clip_frames)))
     elif questioning.is_asked(at, shown, question):
         questioning.progress(at, "worth")
     else:
@@ -73,9 +73,10 @@ def known_worth(at: Here, shown: Shown, found: Analysis) -> tuple[list[float], s
     return known.mean_probability.tolist(), words
 
 
-def how(found: ShapleyValues, rows: int) -> str:
-    """How the values were found."""
-    part = f"{len(found.rows)} of {rows} frames, evenly spread" if len(found.rows) < rows else "every frame"
+def how(found: ShapleyValues, rows: int, clip_frames: int) -> str:
+    """How the values were found, on how many of the analysis' rows."""
+    every = "every frame" if clip_frames == 1 else f"every clip of {clip_frames} frames"
+    part = f"{len(found.rows)} of {rows_of(rows, clip_frames)}, evenly spread" if len(found.rows) < rows else every
     what = part if rows > 1 else "the picture"
     if found.exact:
         return f"Exact: all {found.coalitions} sets of tokens, on {what}."
@@ -86,8 +87,8 @@ def price(found: Analysis) -> str:
     """What asking will run."""
     rows, k = len(rows_for(len(found.logits), found.num_tokens)), found.num_tokens
     if k <= EXACT_LIMIT:
-        return f"Runs all {2**k} sets of tokens on {rows} frame{'s' if rows > 1 else ''}."
-    return f"More than {EXACT_LIMIT} tokens: orders are drawn at random, on {rows} frame{'s' if rows > 1 else ''}."
+        return f"Runs all {2**k} sets of tokens on {rows_of(rows, found.clip_frames)}."
+    return f"More than {EXACT_LIMIT} tokens: orders are drawn at random, on {rows_of(rows, found.clip_frames)}."
 
 
 def _question(found: Analysis, index: int, baseline: Baseline) -> Question:

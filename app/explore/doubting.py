@@ -11,7 +11,7 @@ from app.explore.cause_figures import deletion_plot, doubt_cards
 from app.explore.page import Here
 from app.questions import Doubt, Question
 from app.results import Shown
-from app.text import percent, plain
+from app.text import percent, plain, rows_of
 from tokenlearner.doubt import Comparison
 from tokenlearner.engine import Analysis
 
@@ -37,7 +37,7 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
     known = questioning.answered(at, shown, question)
     refused = questioning.refusal(at, shown, question)
     if isinstance(known, Doubt):
-        _show(known, index, name)
+        _show(known, found.clip_frames, index, name)
     elif refused is not None:
         questioning.say_refusal(refused)
         st.button(
@@ -54,12 +54,13 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
             questioning.progress(at, "doubt")
 
 
-def _show(known: Doubt, index: int, name: str) -> None:
+def _show(known: Doubt, clip_frames: int, index: int, name: str) -> None:
     st.markdown(plain(known.sentence))
     rivals = [(one.title, beside(one), one.logits, one.token_maps) for one in known.comparisons]
     st.html(doubt_cards(known.whole, rivals, index))
     rows = len(known.deletion.rows)
-    what = "the picture" if rows == 1 else f"{rows} frames, evenly spread"
+    spread = ", evenly spread" if rows > 1 else ""
+    what = "the picture" if known.whole.media.kind == "image" else rows_of(rows, clip_frames) + spread
     st.markdown(
         f"**Deleting patches**: probability of “{plain(name)}” on {what}.",
         help="The pixels of more and more patches are painted in the network's mean colour. The faster the probability "

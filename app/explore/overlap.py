@@ -74,7 +74,10 @@ def _needed(at: Here, shown: Shown, found: Analysis, unit: CountUnit) -> None:
     elif questioning.is_asked(at, shown, question):
         questioning.progress(at, "needed")
     else:
-        st.caption(f"Runs the blocks behind TokenLearner with 1 to {config.num_tokens} tokens on every frame.")
+        st.caption(
+            f"Runs the blocks behind TokenLearner with 1 to {config.num_tokens} tokens on every "
+            f"{'frame' if found.clip_frames == 1 else f'clip of {found.clip_frames} frames'}."
+        )
         sentence = questioning.refusal(at, shown, question)
         if sentence is not None:
             questioning.say_refusal(sentence)
