@@ -1,6 +1,7 @@
 // What time the picture shows. A video tells it by the frame that is on screen, a still has none, and a clip that the
 // browser cannot play keeps a hand-moved time so that its maps stay usable.
 
+const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const SAME_PLACE_S = 0.001;
 const LATE_MS = 400; // a browser that draws nothing tells of no frames
 
@@ -163,6 +164,21 @@ export class Clock {
 
   pause() {
     this.video.pause();
+  }
+
+  setSpeed(speed) {
+    this.video.defaultPlaybackRate = this.video.playbackRate = speed;
+  }
+
+  /** The next speed of the list, up or down. */
+  changeSpeed(by) {
+    const at = SPEEDS.indexOf(this.video.playbackRate);
+    this.setSpeed(SPEEDS[Math.min(Math.max(at + by, 0), SPEEDS.length - 1)]);
+  }
+
+  toggleLoop() {
+    this.video.loop = !this.video.loop;
+    this.listeners.onState();
   }
 
   /** Goes to a time, or will when the clip is known. Only one seek runs at once: of several wishes, the last one wins. */

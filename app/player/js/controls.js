@@ -32,7 +32,7 @@ export class Controls {
       play: () => player.clock.toggle(),
       previous: () => player.stepBy(-1),
       next: () => player.stepBy(1),
-      loop: () => player.toggleLoop(),
+      loop: () => player.clock.toggleLoop(),
       patches: () => player.set({ smooth: !player.state.smooth }),
       trails: () => player.set({ trails: !player.state.trails }),
       hide: () => player.set({ hidden: !player.state.hidden }),
@@ -52,7 +52,7 @@ export class Controls {
     on(root, "keydown", (event) => handleKey(player, event));
     on(this.find(".scrub"), "input", (event) => player.seek(Number(event.target.value)));
     on(this.find('[data-set="opacity"]'), "input", (event) => player.set({ opacity: Number(event.target.value) }));
-    on(this.find('[data-set="speed"]'), "change", (event) => player.setSpeed(Number(event.target.value)));
+    on(this.find('[data-set="speed"]'), "change", (event) => player.clock.setSpeed(Number(event.target.value)));
     on(this.find('[data-set="scale"]'), "change", (event) => player.set({ scale: event.target.value }));
     on(document, "fullscreenchange", () => player.header && this.sync());
   }

@@ -8,8 +8,8 @@ const TABLE = [
   { show: "← →", does: "previous, next analysed frame", keys: ["ArrowLeft", "ArrowRight"], act: arrow },
   { show: "J, L", does: "one second back, forward", keys: ["j", "l"], clip: true, act: (p, key) => p.skip(key === "j" ? -1 : 1) },
   { show: "Home, End", does: "first, last analysed frame", keys: ["Home", "End"], clip: true, act: (p, key) => p.goToEnd(key === "End") },
-  { show: "< >", does: "slower, faster", keys: ["<", ">"], clip: true, act: (p, key) => p.changeSpeed(key === "<" ? -1 : 1) },
-  { show: "R", does: "loop on or off", keys: ["r"], clip: true, act: (p) => p.toggleLoop() },
+  { show: "< >", does: "slower, faster", keys: ["<", ">"], clip: true, act: (p, key) => p.clock.changeSpeed(key === "<" ? -1 : 1) },
+  { show: "R", does: "loop on or off", keys: ["r"], clip: true, act: (p) => p.clock.toggleLoop() },
   {
     show: "O S W G B",
     does: "view: one, several, owner (who), grid, beside",

@@ -15,7 +15,6 @@ import { answerThePage } from "./page.js";
 import { Places } from "./places.js";
 import { listenToPointer, placeAt } from "./pointer.js";
 
-const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const READING_MS = 90;
 const DEFAULTS = { view: "some", base: "some", opacity: 0.7, smooth: true, scale: "fixed", hidden: false, trails: false, divider: 0.5 };
 
@@ -305,21 +304,6 @@ export class TokenPlayer {
   goToEnd(last) {
     this.clock.pause();
     this.seek(last ? Math.max(this.lastTime, 0) + (this.maps?.slack ?? 0) : 0);
-  }
-
-  setSpeed(speed) {
-    const { video } = this.clock;
-    video.defaultPlaybackRate = video.playbackRate = speed;
-  }
-
-  changeSpeed(by) {
-    const at = SPEEDS.indexOf(this.clock.video.playbackRate);
-    this.setSpeed(SPEEDS[Math.min(Math.max(at + by, 0), SPEEDS.length - 1)]);
-  }
-
-  toggleLoop() {
-    this.clock.video.loop = !this.clock.video.loop;
-    this.controls.syncClock();
   }
 
   hover(point) {
