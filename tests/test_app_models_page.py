@@ -158,7 +158,7 @@ def test_the_table_holds_every_measured_setting(page):
     for text in ("55 %", "59 %", "60 %", "62 %", "after 1 of 5 blocks", "after 3 of 5 blocks", "plain ViT"):
         assert text in table
     assert "Measured after training on 200 pictures" in words(at)
-    assert "may be chance" in words(at)
+    assert "points may be chance" in words(at)
     control = at.segmented_control[1]
     assert control.options == ["Top-1 accuracy", "Entropy", "Overlap"]
     control.set_value("Entropy")
@@ -373,6 +373,7 @@ def test_a_test_that_any_fixed_map_wins_is_named_among_what_is_not_claimed(model
     claims = "\n".join(facts.not_claimed(tiny(models)))
     assert "object on white, anywhere" in claims
     assert "moving object" not in claims
+    assert "That its maps explain its answers" in claims
 
 
 def test_a_measured_cell_tells_value_and_cost(models):

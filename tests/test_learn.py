@@ -14,9 +14,9 @@ from app.learn.code import Excerpt
 from app.learn.costs import level_tokens, split, vit_b16
 from app.learn.lesson import STEPS
 from app.learn.steps.eight import drop_of
-from app.learn.steps.place import place_bars, rivals, share_left
+from app.learn.steps.place import answer_rows, place_bars, rivals, share_left
 from app.learn.steps.pooling import corner_map, presets_of
-from app.learn.study import Study, half_of, study
+from app.learn.study import Answer, Study, half_of, study
 from app.models import ModelChoice
 from app.uploads import UploadFolder
 from tests.app_cases import tiny_choice
@@ -219,6 +219,20 @@ def test_places_cost_what_the_library_counts_and_are_as_accurate_as_the_card_say
         assert sum(row.parts) == pytest.approx(share_left(TINY, loc, 6))
     assert sum(rows[-1].parts) == pytest.approx(1)
     assert "not measured" in place_bars(TINY, model.card, 4)[0].value
+
+
+def test_answers_by_place_stand_beside_their_place() -> None:
+    found = {
+        1: Answer(("water_lilly", "ant"), (0.7, 0.1)),
+        3: Answer(("ant",), (0.25,)),
+        None: Answer(("ant",), (1.0,)),
+    }
+    rows = answer_rows(found, TINY)
+    assert [(row.name, row.parts, row.value, row.strong) for row in rows] == [
+        ("after 1 of 5 blocks", (0.7,), "water lily 70 %", True),
+        ("after 3 of 5 blocks", (0.25,), "ant 25 %", False),
+        ("nowhere: plain ViT", (1.0,), "ant 100 %", False),
+    ]
 
 
 def test_the_loss_by_fewer_tokens_is_the_cards(model: ModelChoice) -> None:

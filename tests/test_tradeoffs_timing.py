@@ -180,3 +180,11 @@ def test_peak_memory_is_known_on_cuda():
     found = timing.compare(SMALL, pick_device("cuda"))
     assert found.here.peak_bytes > 4 * SMALL.compute.params
     assert found.plain.peak_bytes > 4 * SMALL.baseline.params
+
+
+def test_what_fvcore_said_is_what_hooks_on_modules_say():
+    found = counters.count_four_ways(counters.EXAMPLE.side, False)
+    assert counters.FVCORE.layers == found.modules
+    assert counters.FVCORE.skipped[1] == sum(found.fused_calls.values())
+    missed = found.closed_form - counters.FVCORE.layers
+    assert missed == found.attention

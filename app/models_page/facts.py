@@ -233,6 +233,10 @@ def not_claimed(model: ModelChoice) -> tuple[str, ...]:
             )
     if card.trained and not tests:
         claims.append("That its tokens look at objects: this was not measured.")
+    if card.trained and card.config.default_loc is not None:
+        claims.append("That its maps explain its answers: they show where tokens are pooled from, and no more.")
+    if card.origin == "trained":
+        claims.append("The accuracies of the paper: those were reached on other data, with far larger networks.")
     return tuple(claims)
 
 
@@ -245,7 +249,7 @@ def chance(measure: Measure, card: ModelCard) -> str:
         return ""
     middle = sum(measure.values.values()) / len(measure.values)
     error = 2 * math.sqrt(2 * middle * (1 - middle) / count)
-    return f"Differences below {percent(error)} may be chance."
+    return f"Differences below {significant(100 * error)} points may be chance."
 
 
 def network(config: ModelConfig) -> dict[str, str]:

@@ -42,7 +42,10 @@ def heat_table(measure: Measure, config: ModelConfig) -> str:
     ]
     if (None, 0) in values:
         lines.append(f"<tr><th scope='row'>plain ViT</th>{cell((None, 0), max(1, len(counts)))}</tr>")
-    top = f"<tr><th scope='col'>place of the module</th>{head}</tr>"
+    top = (
+        "<tr><th scope='col' rowspan='2'>place of the module</th>"
+        f"<th scope='colgroup' colspan='{max(1, len(counts))}'>tokens</th></tr><tr>{head}</tr>"
+    )
     caption = f"{html.escape(measure.name)} by place (rows) and number of tokens (columns)"
     return (
         f'<div class="heat-scroll"><table class="heat"><caption>{caption}</caption>'

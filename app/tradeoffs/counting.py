@@ -7,9 +7,9 @@ import streamlit as st
 from app.charts import CountUnit
 from app.explore.page import here, wait_for
 from app.text import operations, percent
-from app.tradeoffs.counters import SIDES, Counts, count_four_ways
+from app.tradeoffs.counters import EXAMPLE, FVCORE, SIDES, Counts, count_four_ways
 from app.tradeoffs.counting_figure import four_counts
-from app.tradeoffs.marks import PLOT_CONFIG, factor
+from app.tradeoffs.marks import PLOT_CONFIG, factor, giga
 
 
 @st.fragment
@@ -49,8 +49,7 @@ def draw(unit: CountUnit) -> None:
     st.caption(
         "Counted by running the network just now. “Hooks on modules” sees linear and convolution layers alone, as "
         "simple counters do; “torch, attention fused” sees every operator but counts the fused one as 0 on a CPU. "
-        "fvcore and its kin work by one of these two ways and leave fused attention out in the same manner; they were "
-        "not run here."
+        + fvcore_words(unit)
     )
 
 
@@ -60,6 +59,16 @@ def _counted(side: int, with_module: bool) -> Counts:
         lambda ticket: count_four_ways(side, with_module), owner=at.visit.id, slot="counting", quick=True
     )
     return wait_for(job)
+
+
+def fvcore_words(unit: CountUnit) -> str:
+    """What fvcore, run once and apart, said about the plain network at its smallest side."""
+    operator, calls = FVCORE.skipped
+    return (
+        f"fvcore ({FVCORE.version}), run apart on the plain network at {EXAMPLE.side} pixels, counts as the hooks do: "
+        f"{giga(FVCORE.layers, unit):.3f} G{unit} in linear and convolution layers. It adds "
+        f"{giga(FVCORE.norms, unit):.3f} for normalisation and names `{operator}` as not supported, {calls} times."
+    )
 
 
 def words(found: Counts, unit: CountUnit) -> str:

@@ -10,18 +10,20 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
 from app.player.sources import player_css, player_html, player_js
+from tests.browser.limits import EXPECT_MS, SETTLE_MS
 from tests.browser.playing import update
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 START_LIMIT_S = 60.0
-expect.set_options(timeout=20_000)  # a run of the page takes a second or two where two cores draw and compute
+expect.set_options(timeout=EXPECT_MS)
 BARE_PAGE = (Path(__file__).parent / "bare.html").read_text()
 
 
@@ -150,6 +152,37 @@ def open_script(new_page: "Callable[..., Page]", player_address: str) -> "Callab
         return page
 
     return start
+
+
+@pytest.fixture(scope="module")
+def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the app, with samples and settings of its own."""
+    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def open_app(app: str, browser: "Browser") -> "Iterator[Callable[..., Page]]":
+    """Call with a path (and query) to have a page of the app, of a given size and theme, closed with the module.
+
+    `page.problems` lists what went wrong in it, `page.hosts` the hosts that it asked.
+    """
+    opened: list[Page] = []
+
+    def start(path: str, width: int = 1440, height: int = 900, theme: str = "light", **options: Any) -> "Page":
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme, **options)
+        opened.append(page)
+        page.set_default_timeout(SETTLE_MS)
+        page.problems = []
+        page.hosts = set()
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("requestfailed", lambda request: page.problems.append(request.url))
+        page.on("request", lambda request: page.hosts.add(urlsplit(request.url).hostname))
+        page.goto(f"{app}/{path}")
+        return page
+
+    yield start
+    for page in opened:
+        page.close()
 
 
 def free_port() -> int:

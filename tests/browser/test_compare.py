@@ -1,36 +1,26 @@
 """The Compare page in Chromium: what moves one lane moves all of them, and peaks of disagreement are one click away."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.limits import LIMIT_MS, SETTLE_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMIT_MS = 180_000  # a first page loads torch and analyses a clip, on whatever machine this is
-SETTLE_MS = 60_000
 FRAME_S = 0.04
 
 
 @pytest.fixture(scope="module")
-def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def page(app: str, browser: Browser) -> Iterator[Page]:
+def page(open_app: Callable[..., Page]) -> Page:
     """One page for the tests of this module, which run in order."""
-    made = open_page(browser, app)
-    yield made
-    made.close()
+    return ready(open_app("compare"))
 
 
-def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900, theme: str = "light") -> Page:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
-    page.set_default_timeout(SETTLE_MS)
-    page.problems = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
-    page.goto(f"{address}/compare")
+def ready(page: Page) -> Page:
+    """Wait until two lanes are there."""
     expect(page.locator(".strip")).to_have_count(2, timeout=LIMIT_MS)
     page.wait_for_function(f"() => ({TIMES}).length === 2", timeout=SETTLE_MS)
     return page
@@ -89,7 +79,7 @@ def test_one_button_plays_and_stops_both_lanes(page):
 
 def test_the_lanes_own_transport_gives_way_to_the_common_one(page):
     expect(page.locator(".player .transport:visible")).to_have_count(0)
-    expect(page.locator(".deck .icon:visible")).to_have_count(3)
+    expect(page.locator(".deck .play .icon:visible")).to_have_count(3)
 
 
 @pytest.mark.parametrize("lane", [0, 1])
@@ -165,13 +155,35 @@ def test_other_tokens_are_all_on_show(page):
     expect(player(page, 1).locator(".chip[aria-pressed=true]")).to_have_count(8, timeout=SETTLE_MS)
 
 
+def test_the_address_is_a_link_to_the_comparison(page, open_app):
+    page.locator(".peaks button").last.click()
+    time_s = seconds(page.locator(".peaks button").last.text_content())
+    expect(page).to_have_url(re.compile(r"a=8\.2\.trained\..*&b=8\.6\.trained\..*&t="))
+    page.get_by_role("button", name="Copy a link").click()
+    expect(page.locator(".deck .said")).not_to_be_empty()
+    other = ready(open_app(page.url.split("/")[-1]))
+    wait_for_step(other, time_s + 0.002)
+    heads = other.locator("[class*='st-key-compare-head-'] button")
+    expect(heads).to_have_text([re.compile("8 tokens after 2 of"), re.compile("8 tokens after 6 of")])
+    expect(other.locator(".player[data-playing]")).to_have_count(0)
+    other.close()
+
+
+def test_times_are_measured_while_the_page_stays_free(page):
+    page.get_by_role("button", name="Measure the time").click()
+    expect(page.locator(".st-key-compare-progress-time")).to_be_visible()
+    page.get_by_role("group", name="View of all lanes").get_by_text("Several").click()
+    expect(player(page, 0)).to_have_attribute("data-view", "some")
+    expect(page.locator(".compare-table td", has_text=re.compile(" ms a frame"))).to_have_count(2, timeout=LIMIT_MS)
+
+
 def test_nothing_failed(page):
     assert page.problems == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_lanes_stand_below_one_another_on_a_phone(app, browser, theme):
-    page = open_page(browser, app, 390, 844, theme)
+def test_the_lanes_stand_below_one_another_on_a_phone(open_app, theme):
+    page = ready(open_app("compare", 390, 844, theme))
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     first, second = (player(page, lane).bounding_box() for lane in (0, 1))
     assert first

@@ -2,39 +2,29 @@
 
 import re
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from app.learn.lesson import STEPS
+from tests.browser.limits import EXPECT_MS, LIMIT_MS, SETTLE_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMIT_MS = 180_000  # a first page loads torch and runs the network, on whatever machine this is
-SETTLE_MS = 60_000
-
 
 @pytest.fixture(scope="module")
-def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def page(app: str, browser: Browser) -> Iterator[Page]:
+def page(open_app: Callable[..., Page]) -> Page:
     """One page for the tests of this module, which run in order."""
-    expect.set_options(timeout=SETTLE_MS)
-    made = browser.new_page(viewport={"width": 1440, "height": 900})
-    made.set_default_timeout(SETTLE_MS)
-    made.problems = []  # type: ignore[attr-defined]
-    made.hosts = set()  # type: ignore[attr-defined]
-    made.on("pageerror", lambda error: made.problems.append(str(error)))  # type: ignore[attr-defined]
-    made.on("request", lambda request: made.hosts.add(urlsplit(request.url).hostname))  # type: ignore[attr-defined]
-    made.goto(f"{app}/learn")
+    made = open_app("learn")
     canvas(made).wait_for(timeout=LIMIT_MS)
-    yield made
-    made.close()
-    expect.set_options(timeout=5_000)
+    return made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    expect.set_options(timeout=SETTLE_MS)
+    yield
+    expect.set_options(timeout=EXPECT_MS)
 
 
 def canvas(page: Page) -> Locator:
@@ -148,6 +138,21 @@ def test_presenting_takes_the_chrome_away_and_escape_brings_it_back(page: Page):
     settled(page)
     page.keyboard.press("Escape")
     expect(header).to_be_visible()
+
+
+def test_a_presented_lesson_has_a_way_on_and_out_without_keys(open_app: Callable[..., Page]):
+    page = open_app("learn?step=6&present=true", 390, 844, has_touch=True, is_mobile=True)
+    expect(title(page)).to_contain_text(STEPS[5].title, timeout=LIMIT_MS)
+    settled(page)
+    bar = page.locator(".lesson-bars > li > div").first.bounding_box()
+    assert bar is not None
+    assert bar["width"] > 200
+    page.get_by_role("button", name="Next").tap()
+    expect(title(page)).to_contain_text(STEPS[6].title, timeout=LIMIT_MS)
+    settled(page)
+    page.get_by_role("button", name="Leave").tap()
+    expect(page.locator('[data-testid="stHeader"]')).to_be_visible()
+    page.close()
 
 
 def test_nothing_is_wider_than_a_telephone(page: Page, app: str):

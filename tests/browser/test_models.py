@@ -1,36 +1,24 @@
 """The Models page in Chromium: one walk through a card, and a network of timm from its name to Explore."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+
+from tests.browser.limits import LIMIT_MS, SETTLE_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMIT_MS = 180_000  # a first page loads torch, on whatever machine this is
-SETTLE_MS = 60_000
-
 
 @pytest.fixture(scope="module")
-def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def page(app: str, browser: Browser) -> Iterator[Page]:
+def page(open_app: Callable[..., Page]) -> Page:
     """One page for the tests of this module, which run in order."""
-    made = open_page(browser, app)
-    yield made
-    made.close()
+    return ready(open_app("models"))
 
 
-def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900, theme: str = "light") -> Page:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
-    page.set_default_timeout(SETTLE_MS)
-    page.problems = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
-    page.goto(f"{address}/models")
+def ready(page: Page) -> Page:
+    """Wait until a card is there."""
     page.locator(".st-key-models-card h3").wait_for(timeout=LIMIT_MS)
     return page
 
@@ -86,8 +74,8 @@ def test_nothing_failed(page):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_fits_a_phone(app, browser, theme):
-    page = open_page(browser, app, 390, 844, theme)
+def test_the_page_fits_a_phone(open_app, theme):
+    page = ready(open_app("models", 390, 844, theme))
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     part(page, "Measured")
     expect(page.locator("table.heat td").first).to_be_visible(timeout=SETTLE_MS)

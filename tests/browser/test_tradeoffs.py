@@ -1,42 +1,29 @@
 """The Trade-offs page in Chromium: one walk through its parts, as a visitor would take it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from app.text import millions
 from app.tradeoffs.design import Design
 from app.tradeoffs.marks import counted
+from tests.browser.limits import LIMIT_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMIT_MS = 180_000  # a first page loads torch, on whatever machine this is
-SETTLE_MS = 60_000
 TI = Design(size="Ti", loc=5)
 
 
 @pytest.fixture(scope="module")
-def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return serve("streamlit_app.py", TOKENLEARNER_CACHE=str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def page(app: str, browser: Browser) -> Iterator[Page]:
+def page(open_app: Callable[..., Page]) -> Page:
     """One page for the tests of this module, which run in order."""
-    made = open_page(browser, app)
-    yield made
-    made.close()
+    return ready(open_app("tradeoffs"))
 
 
-def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900, theme: str = "light") -> Page:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
-    page.set_default_timeout(SETTLE_MS)
-    page.problems = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
-    page.on("requestfailed", lambda request: page.problems.append(request.url))  # type: ignore[attr-defined]
-    page.goto(f"{address}/tradeoffs")
+def ready(page: Page) -> Page:
+    """Wait until the paper's figures are drawn."""
     expect(plots(page)).to_have_count(7, timeout=LIMIT_MS)
     return page
 
@@ -123,8 +110,8 @@ def test_nothing_failed(page):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_fits_a_phone(app, browser, theme):
-    page = open_page(browser, app, 390, 844, theme)
+def test_the_page_fits_a_phone(open_app, theme):
+    page = ready(open_app("tradeoffs", 390, 844, theme))
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     part(page, "Design bench")
     expect(figure(page, "GMACs per image")).to_be_visible()
