@@ -12,6 +12,7 @@ export class Filmstrip {
     this.version = -1;
     this.tell = () => {};
     this.grabbed = null;
+    this.changed = false;
     this.stopped = new AbortController();
     const find = (name) => root.querySelector(name);
     this.strip = find(".film");
@@ -35,7 +36,8 @@ export class Filmstrip {
     let tick = 0;
     // Where the part may begin and end, in seconds: at each frame, and behind the last one.
     this.bounds = [0, ...data.steps.map((step) => (tick += step) / data.ticks_per_s), data.duration];
-    if (!this.grabbed && data.version >= this.version) {
+    // What moves now, or is on its way to the server, is not taken back by what the server knew before.
+    if (!this.grabbed && !this.changed && data.version >= this.version) {
       this.version = data.version;
       this.start = this.nearest(data.start);
       this.end = Math.max(this.nearest(data.end), this.start + 1);
