@@ -28,9 +28,9 @@ def stages(progress: Progress) -> str:
     return f"{progress.stage}{left(progress)}"
 
 
-def left(progress: Progress, about: str = "about") -> str:
+def left(progress: Progress | None, about: str = "about") -> str:
     """The rest of a job in time, to be put behind other words; "" if nobody knows."""
-    return f", {about} {seconds(progress.remaining_s)} left" if progress.remaining_s else ""
+    return f", {about} {seconds(progress.remaining_s)} left" if progress is not None and progress.remaining_s else ""
 
 
 def how_far(job: Job[Any], words: Callable[[Progress], str] = stages) -> tuple[float, str]:
@@ -42,7 +42,7 @@ def how_far(job: Job[Any], words: Callable[[Progress], str] = stages) -> tuple[f
     """
     if job.state is JobState.WAITING:
         place = job.place
-        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
+        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "waiting for the device"
     progress = job.progress
     if progress is None or not progress.total:
         return 0.0, progress.stage if progress is not None else "starting"

@@ -7,20 +7,18 @@ from typing import Final
 
 import streamlit as st
 
+from app import waiting
 from app.explore import parts, sliders, trim
 from app.explore.frames_form import frames_form
 from app.explore.page import Here
 from app.explore.wish import Wish
-from app.jobs import Job, JobState
+from app.jobs import JobState
 from app.results import Shown
-from app.text import ordinal, plain, seconds
-from tokenlearner.engine import Progress
-from tokenlearner.errors import Cancelled, TokenLearnerError
+from app.text import plain, seconds
+from tokenlearner.errors import TokenLearnerError
 
 LONG_S: Final = 30.0
 """An analysis that takes longer than this waits for a yes."""
-_EVERY_S: Final = 0.4
-STOPPED: Final = "Stopped."
 
 
 def ask(at: Here, wish: Wish) -> None:
@@ -71,7 +69,7 @@ def status(at: Here, wish: Wish) -> None:
         _question(at, wish)
 
 
-@st.fragment(run_every=_EVERY_S)
+@st.fragment(run_every=waiting.EVERY_S)
 def _progress(at: Here, wish: Wish) -> None:
     visit = at.visit
     if visit.job is None:
@@ -79,7 +77,7 @@ def _progress(at: Here, wish: Wish) -> None:
     request, job = visit.job
     if job.state.is_final:
         if job.state is not JobState.DONE:
-            visit.refusals[request] = _reason(job)
+            visit.refusals[request] = waiting.reason(job, "The analysis failed")
         visit.job = None
         st.rerun()
     part = at.server.part(request)
@@ -87,37 +85,17 @@ def _progress(at: Here, wish: Wish) -> None:
         st.rerun()
     key = "first-progress" if visit.shown is None else "progress"
     with st.container(horizontal=True, vertical_alignment="center", key=key):
-        share, words = _how_far(job.state, job.place, job.progress)
+        share, words = waiting.how_far(job, waiting.frames)
         if visit.shown is not None and parts.is_growing(at, visit.shown) and job.state is JobState.RUNNING:
-            words = f"The {parts.share(visit.shown.analysis)}; the rest is being analysed{_left(job.progress)}"
+            words = f"The {parts.share(visit.shown.analysis)}; the rest is being analysed{waiting.left(job.progress)}"
         else:
             words = f"{plain(wish.item.name)}: {words}"
         st.progress(share, words)
         if st.button("Cancel", icon=":material/close:", help="Frees the device within one batch"):
             job.cancel()
-            visit.refusals[request] = STOPPED
+            visit.refusals[request] = waiting.STOPPED
             visit.job = None
             st.rerun()
-
-
-def _reason(job: Job[Shown]) -> str:
-    """Why a job gave no result, for people. What is not meant for people stands in the server's log."""
-    if isinstance(job.error, TokenLearnerError) and not isinstance(job.error, Cancelled):
-        return str(job.error)
-    return STOPPED if isinstance(job.error, Cancelled) else "The analysis failed; the server's log says why."
-
-
-def _how_far(state: JobState, place: int, progress: Progress | None) -> tuple[float, str]:
-    """Share that is done, 0..1, and a sentence."""
-    if state is JobState.WAITING:
-        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
-    if progress is None or not progress.total:
-        return 0.0, progress.stage if progress is not None else "starting"
-    return progress.done / progress.total, f"{progress.done} of {progress.total} frames{_left(progress)}"
-
-
-def _left(progress: Progress | None) -> str:
-    return f", about {seconds(progress.remaining_s)} left" if progress is not None and progress.remaining_s else ""
 
 
 def _refusal(at: Here, wish: Wish, sentence: str) -> None:
@@ -125,7 +103,7 @@ def _refusal(at: Here, wish: Wish, sentence: str) -> None:
     stays = parts.stays(shown, wish.item.key)
     is_part = shown is not None and shown.is_part and shown.request == wish.request
     with st.container(horizontal=True, vertical_alignment="center", key="refusal"):
-        if sentence == STOPPED:
+        if sentence == waiting.STOPPED:
             st.info(f"{plain(wish.item.name)}: {sentence}{stays}", icon=":material/stop_circle:")
         else:
             st.error(f"{plain(sentence)}{stays}", icon=":material/error:")

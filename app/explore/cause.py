@@ -6,6 +6,7 @@ from typing import Final, get_args
 
 import streamlit as st
 
+from app import waiting
 from app.explore import questioning, watched
 from app.explore.cause_figures import sum_words, worth_bars
 from app.explore.page import Here
@@ -49,7 +50,7 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
         st.caption(f"{plain(BASELINES[baseline])} {plain(price(found))}")
         sentence = questioning.refusal(at, shown, question)
         if sentence is not None:
-            questioning.say_refusal(sentence)
+            waiting.say(sentence)
         st.button(
             "What is each token worth?",
             icon=":material/play_arrow:",

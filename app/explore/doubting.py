@@ -6,6 +6,7 @@ from typing import Final
 
 import streamlit as st
 
+from app import waiting
 from app.explore import questioning, watched
 from app.explore.cause_figures import deletion_plot, doubt_cards
 from app.explore.page import Here
@@ -39,7 +40,7 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
     if isinstance(known, Doubt):
         _show(known, found.clip_frames, index, name)
     elif refused is not None:
-        questioning.say_refusal(refused)
+        waiting.say(refused)
         st.button(
             "Try again",
             key="doubt again",

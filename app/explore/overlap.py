@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app import waiting
 from app.charts import CountUnit
 from app.explore import parts, questioning, sliders
 from app.explore.overlap_figures import matrix, needed_bars
@@ -80,7 +81,7 @@ def _needed(at: Here, shown: Shown, found: Analysis, unit: CountUnit) -> None:
         )
         sentence = questioning.refusal(at, shown, question)
         if sentence is not None:
-            questioning.say_refusal(sentence)
+            waiting.say(sentence)
         st.button(
             "Find out",
             icon=":material/play_arrow:",

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import streamlit as st
 
+from app import waiting
 from app.explore.page import Here
-from app.jobs import Job, JobState
+from app.jobs import JobState
 from app.questions import Answer, Kind, Question
 from app.results import Shown
-from app.text import ordinal, plain, seconds
-from tokenlearner.engine import Progress
-from tokenlearner.errors import Cancelled, TokenLearnerError
-
-_EVERY_S: Final = 0.4
-STOPPED: Final = "Stopped."
+from tokenlearner.errors import TokenLearnerError
 
 
 def answered(at: Here, shown: Shown, question: Question) -> Answer | None:
@@ -48,7 +42,7 @@ def _settle(at: Here, kind: str) -> None:
     """Note why a question that is over has no answer, if it has none."""
     request, question, job = at.visit.questions.pop(kind)
     if job.state is not JobState.DONE:
-        at.visit.unanswered[request, question] = _reason(job)
+        at.visit.unanswered[request, question] = waiting.reason(job, "This failed")
 
 
 def is_asked(at: Here, shown: Shown, question: Question) -> bool:
@@ -62,7 +56,7 @@ def refusal(at: Here, shown: Shown, question: Question) -> str | None:
     return at.visit.unanswered.get((shown.request, question))
 
 
-@st.fragment(run_every=_EVERY_S)
+@st.fragment(run_every=waiting.EVERY_S)
 def progress(at: Here, kind: Kind) -> None:
     """Draw how far a question is, and the way to stop it; when it is settled the page is drawn anew."""
     held = at.visit.questions.get(kind)
@@ -72,34 +66,7 @@ def progress(at: Here, kind: Kind) -> None:
     if job.state.is_final:
         _settle(at, kind)
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", key=f"asking {kind}"):
-        st.progress(*_how_far(job.state, job.place, job.progress))
-        if st.button("Stop", key=f"stop {kind}", icon=":material/close:", help="Frees the device within one batch"):
-            job.cancel()
-            at.visit.unanswered[request, question] = STOPPED
-            del at.visit.questions[kind]
-            st.rerun()
-
-
-def _how_far(state: JobState, place: int, told: Progress | None) -> tuple[float, str]:
-    """Share that is done, 0..1, and a sentence."""
-    if state is JobState.WAITING:
-        return 0.0, f"waiting, {ordinal(place)} in line for the device" if place else "starting"
-    if told is None or not told.total:
-        return 0.0, "starting"
-    left = f", about {seconds(told.remaining_s)} left" if told.remaining_s else ""
-    return told.done / told.total, f"{told.stage}{left}"
-
-
-def say_refusal(sentence: str) -> None:
-    """Draw why there is no answer."""
-    if sentence == STOPPED:
-        st.info(sentence, icon=":material/stop_circle:")
-    else:
-        st.error(plain(sentence), icon=":material/error:")
-
-
-def _reason(job: Job[Answer]) -> str:
-    if isinstance(job.error, TokenLearnerError) and not isinstance(job.error, Cancelled):
-        return str(job.error)
-    return STOPPED if isinstance(job.error, Cancelled) else "This failed; the server's log says why."
+    if waiting.bar(job, key=f"asking {kind}", cancel="Stop"):
+        at.visit.unanswered[request, question] = waiting.STOPPED
+        del at.visit.questions[kind]
+        st.rerun()

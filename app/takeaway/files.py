@@ -7,7 +7,7 @@ import io
 import re
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from tokenlearner import render
 from tokenlearner.engine import Analysis
 from tokenlearner.errors import Cancelled, ConfigError
 from tokenlearner.export import UNTRAINED_MARK, write_maps, write_summary
-from tokenlearner.media import VideoWriter, encode_png
+from tokenlearner.media import MediaReader, VideoWriter, encode_png
 from tokenlearner.palette import token_number
 from tokenlearner.tracks import track_maps
 
@@ -68,16 +68,18 @@ class Order:
         """Draws what the player shows."""
         return StatePainter(self.found, self.state, self.scale_max)
 
-    def tick(self, done: int, total: int) -> None:
-        """Say how far it is.
+    def frames(self, reader: MediaReader) -> Iterator[tuple[Picture, float]]:
+        """The clip's frames with their time in the source, in seconds; says how far it is before each.
 
         Raises:
             Cancelled: If the caller asked to stop.
         """
-        if self.cancel is not None and self.cancel.is_set():
-            raise Cancelled("Making the file was stopped.")
-        if self.report is not None:
-            self.report(done, total)
+        for done, frame in enumerate(reader, start=1):
+            if self.cancel is not None and self.cancel.is_set():
+                raise Cancelled("Making the file was stopped.")
+            if self.report is not None:
+                self.report(done, len(reader))
+            yield frame.rgb, frame.timestamp_s + self.clip.start_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +127,10 @@ def make_mp4(order: Order) -> bytes:
         writer: VideoWriter | None = None
         with frames_of(order.clip) as reader:
             try:
-                for done, frame in enumerate(reader, start=1):
-                    order.tick(done, len(reader))
-                    picture = painter.paint(frame.rgb, frame.timestamp_s + order.clip.start_s)
+                for rgb, time_s in order.frames(reader):
+                    picture = painter.paint(rgb, time_s)
                     writer = writer or VideoWriter(path, (picture.shape[0], picture.shape[1]), crf=20)
-                    writer.write(picture, frame.timestamp_s)
+                    writer.write(picture, time_s - order.clip.start_s)
             except BaseException:
                 if writer is not None:
                     writer.discard()
@@ -145,15 +146,14 @@ def make_gif(order: Order) -> bytes:
     painter, pictures, times = order.painter, [], []
     with frames_of(order.clip) as reader:
         chosen = gif_frames(reader.planned_s)
-        for number, frame in enumerate(reader):
-            order.tick(number + 1, len(reader))
+        for number, (rgb, time_s) in enumerate(order.frames(reader)):
             if number not in chosen:
                 continue
-            picture = painter.paint(frame.rgb, frame.timestamp_s + order.clip.start_s)
+            picture = painter.paint(rgb, time_s)
             width = min(GIF_WIDTH, picture.shape[1])
             small = resized(picture, (max(1, round(picture.shape[0] * width / picture.shape[1])), width))
             pictures.append(Image.fromarray(small).quantize(128, dither=Image.Dither.NONE))
-            times.append(frame.timestamp_s)
+            times.append(time_s)
     steps = np.diff([*times, times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1.0)])
     buffer = io.BytesIO()
     pictures[0].save(
@@ -184,12 +184,10 @@ def _frame_at(order: Order) -> tuple[Picture, float]:
     """The latest frame that is not later than the playhead, and its time in the source."""
     found: tuple[Picture, float] | None = None
     with frames_of(order.clip) as reader:
-        for done, frame in enumerate(reader, start=1):
-            time_s = frame.timestamp_s + order.clip.start_s
+        for rgb, time_s in order.frames(reader):
             if found is not None and time_s > order.state.time_s + 1e-4:
                 break
-            order.tick(done, len(reader))
-            found = (frame.rgb, time_s)
+            found = (rgb, time_s)
     assert found is not None  # a clip holds a frame
     return found
 
@@ -203,10 +201,9 @@ def make_sheet(order: Order) -> bytes:
     with frames_of(order.clip) as reader:
         times = reader.planned_s + order.clip.start_s
         wanted = {int(np.abs(times - found.timestamps_s[step]).argmin()): int(step) for step in steps}
-        for number, frame in enumerate(reader):
-            order.tick(number + 1, len(reader))
+        for number, (rgb, _) in enumerate(order.frames(reader)):
             if number in wanted:
-                frames[wanted[number]] = frame.rgb
+                frames[wanted[number]] = rgb
     kept = sorted(frames)
     left, top, width, height = found.geometry.box_normalized
     rows, cols = frames[kept[0]].shape[:2]
