@@ -64,6 +64,20 @@ def test_a_waiting_job_says_its_place_in_line(worker):
     gate.set()
 
 
+def test_a_job_behind_a_measurement_waits_for_the_device_and_does_not_start(worker):
+    gate, began = threading.Event(), threading.Event()
+
+    def measure(ticket) -> bool:
+        began.set()
+        return gate.wait(LIMIT_S)
+
+    worker.submit(measure, owner="anna", slot="latency", quick=True)
+    assert began.wait(LIMIT_S)
+    job = worker.submit(lambda ticket: True, owner="anna", slot="question")
+    assert waiting.how_far(job) == (0.0, "waiting for the device")
+    gate.set()
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

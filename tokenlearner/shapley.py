@@ -177,7 +177,7 @@ def token_values(
         orders: Orders to draw where not all coalitions are run, even, at least 4.
         exact: Whether to run all 2^k coalitions; None where there are at most `EXACT_LIMIT` tokens.
         seed: Of the orders.
-        progress: Told (items done, items in all); an item is one coalition on one row.
+        progress: Told (tokens run, tokens in all): a coalition takes about as long as it has tokens.
         cancel: Set it to stop; acts within one batch.
 
     Raises:
@@ -310,21 +310,23 @@ class _Game:
         alone = self._stand_in.expand_as(self._tokens)
         empty = list(self._held.answers(rows, k, lambda items: alone[items], rows=self._rows, cancel=cancel))
         values[:, :, 0] = self._value(np.concatenate(empty))
-        done, total = rows, rows * len(masks)
-        for columns in self._together(masks):
+        batches = self._together(masks)
+        lengths = [masks[columns[0]].bit_count() if self._baseline == "dropped" else k for columns in batches]
+        done = rows * k  # what is counted is tokens: a coalition takes about as long as it has
+        total = done + rows * sum(size * len(columns) for size, columns in zip(lengths, batches, strict=True))
+        for size, columns in zip(lengths, batches, strict=True):
             members = [_members(masks[column], k) for column in columns]
-            sizes = len(members[0]) if self._baseline == "dropped" else k
             build = self._dropping(members) if self._baseline == "dropped" else self._replacing(members)
             start = 0
             found = np.empty((2, len(columns) * rows))
             belongs = self._rows.repeat(len(columns))
-            for logits in self._held.answers(len(columns) * rows, sizes, build, rows=belongs, cancel=cancel):
+            for logits in self._held.answers(len(columns) * rows, size, build, rows=belongs, cancel=cancel):
                 found[:, start : start + len(logits)] = self._value(logits)
                 start += len(logits)
                 if progress is not None:
-                    progress(done + start, total)
+                    progress(done + start * size, total)
             values[:, :, columns] = found.reshape(2, len(columns), rows).transpose(0, 2, 1)
-            done += len(columns) * rows
+            done += len(columns) * rows * size
         return values
 
     def _together(self, masks: Sequence[int]) -> list[list[int]]:
