@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.text import percent
 from tokenlearner.cards import ListedModel, ModelCard
 from tokenlearner.engine.shortcut import PREFERRED_MODEL
+from tokenlearner.media.info import MediaKind
 from tokenlearner.weights import LoadedModel, load_checkpoint, random_twin
 
 _TRAINING_NAME: Final = re.compile(r"top1 (?:(?P<group>\S.*) )?(?:none|(?P<loc>\d+)/(?P<tokens>\d+))")
@@ -123,6 +124,17 @@ def ordered(known: Iterable[ModelChoice]) -> tuple[ModelChoice, ...]:
     return tuple(
         sorted(known, key=lambda model: (model.card.name != PREFERRED_MODEL, model.card.config.is_video, model.key))
     )
+
+
+def first_for(known: Sequence[ModelChoice], kind: MediaKind) -> ModelChoice:
+    """The model to begin with: for a clip the first trained video model, whose tokens follow what moves.
+
+    Args:
+        known: The models as they are offered; at least one.
+        kind: "image" or "video".
+    """
+    videos = (model for model in known if model.card.config.is_video and model.trained)
+    return next(videos, known[0]) if kind == "video" else known[0]
 
 
 def what_it_does(model: ModelChoice) -> str:

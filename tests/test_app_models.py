@@ -10,6 +10,7 @@ from app.explore.budget import best_within, priced
 from app.models import (
     accuracies_near,
     accuracy_in_words,
+    first_for,
     headline_accuracy,
     measured_accuracies,
     ordered,
@@ -168,6 +169,14 @@ def test_models_say_what_they_are_for(model):
         "Video model: 4 frames at once, so it can see motion; 4 answers to “object” and 3 answers to “motion”."
     )
     assert ordered([video, model]) == (model, video)
+
+
+def test_a_clip_begins_with_the_first_trained_video_model_and_a_photo_with_the_first_model(model):
+    video = dataclasses.replace(model, card=dataclasses.replace(model.card, config=VIDEO))
+    raw = dataclasses.replace(model, card=dataclasses.replace(model.card, config=VIDEO, trained=False))
+    assert first_for((model, raw, video), "video") == video
+    assert first_for((model, raw, video), "image") == model
+    assert first_for((model, raw), "video") == model
 
 
 def test_within_a_budget_the_most_accurate_setting_wins(model):

@@ -8,7 +8,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.models import ModelChoice, accuracy_in_words, what_it_does
+from app.models import ModelChoice, accuracy_in_words, first_for, what_it_does
 from app.server import compute_devices
 from app.text import millions, operations, plain, size
 from tokenlearner import flops
@@ -19,16 +19,16 @@ _DEVICE: Final = "device"
 
 
 def chosen(known: Sequence[ModelChoice], kind: MediaKind) -> tuple[ModelChoice, str]:
-    """Model and device, drawn or not: those picked last for this kind of media, else the first ones.
+    """Model and device, drawn or not: those picked last for this kind of media, else the first ones for it.
 
-    A video model that was picked for a clip does not answer for the next photo, where nothing moves.
+    A video model does not answer for a photo, where nothing moves, unless it was picked for that.
 
     Args:
         known: The models, the one to begin with first.
         kind: "image" or "video".
     """
     by_name = {model.card.name: model for model in known}
-    model = by_name.get(st.session_state.get(_model_key(kind), ""), known[0])
+    model = by_name.get(st.session_state.get(_model_key(kind), ""), first_for(known, kind))
     devices = list(compute_devices())
     device = st.session_state.get(_DEVICE)
     return model, device if device in devices else devices[0]
@@ -40,6 +40,7 @@ def popover(known: Sequence[ModelChoice], kind: MediaKind) -> None:
     devices = compute_devices()
     with st.popover(_button(model, device), icon=":material/network_node:", help="Model and device"):
         if len(known) > 1:
+            st.session_state.setdefault(_model_key(kind), model.card.name)
             st.radio(
                 "Model",
                 [one.card.name for one in known],

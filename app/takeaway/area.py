@@ -191,7 +191,7 @@ def follow_link() -> None:
             missing.append(f"This link asks for the model “{wanted.model}”, which is not here: another one answers.")
     else:
         config = model.card.config
-        for kind in ("image", "video"):
+        for kind in ("image", "video") if item is None else (item.kind,):
             st.session_state[f"model for a {kind}"] = model.card.name
         if wanted.loc is None:
             st.session_state[f"place in {model.card.name}"] = config.depth
