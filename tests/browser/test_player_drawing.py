@@ -339,6 +339,13 @@ def test_controls_are_large_enough_for_a_finger(open_player: OpenPlayer, options
     assert min(close["width"], close["height"]) >= 40
 
 
+def test_weights_are_not_cut_in_a_narrow_window(open_player: OpenPlayer):
+    page = open_player(player_payload(np.full_like(MAPS, 1e-6), scale_max=SCALE), width=390, height=844)
+    values = page.locator(".chip span")
+    assert set(values.all_text_contents()) == {"<0.01 %"}
+    assert values.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
+
+
 def test_every_control_has_a_name_of_its_own(open_player: OpenPlayer):
     page = open_player(player_payload())
     for name in ("Play", "Previous analysed frame", "Next analysed frame", "Loop", "Grid", "Full screen", "Token 3"):
