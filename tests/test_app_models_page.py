@@ -223,7 +223,7 @@ def test_a_brought_model_is_listed_marked_and_can_be_forgotten(page):
     at = run(page)
     assert at.radio(key=bring.PICKED).options == ["other", "tiny", "vit"]
     assert any("Not trained" in one.value for one in at.warning)
-    assert "Nothing: its maps are not trained" in words(at)
+    assert "Anything: its maps are not trained" in words(at)
     next(one for one in at.button if one.label == "Forget").click()
     at.run()
     assert at.radio(key=bring.PICKED).options == ["other", "tiny"]

@@ -216,12 +216,12 @@ def not_claimed(model: ModelChoice) -> tuple[str, ...]:
     card = model.card
     claims = []
     if not card.trained:
-        claims.append("Nothing: its maps are not trained, and it says so on every picture.")
+        claims.append("Anything: its maps are not trained, and it says so on every picture.")
     elif not measures(card):
-        claims.append("Nothing about accuracy or maps: the card holds no measurement.")
+        claims.append("Anything about accuracy or maps: the card holds no measurement.")
     elif headline_accuracy(card) is not None:
         claims.append(
-            "Nothing about pictures of other origin: the accuracy holds for unseen pictures of the same data sets."
+            "Anything about pictures of other origin: the accuracy holds for unseen pictures of the same data sets."
         )
     setting, tests = looking(card)
     for one in tests:
