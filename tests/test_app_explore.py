@@ -244,7 +244,7 @@ def test_leaving_all_tokens_out_is_refused_with_a_sentence(page):
     assert "**Cat**" in captions(at)
 
 
-def test_a_photo_begins_with_the_image_model_and_a_video_model_sees_it_standing_still(page, models, tmp_path):
+def test_photos_begin_with_the_image_model_clips_with_the_video_model_and_each_keeps_what_was_picked(page, models, tmp_path):
     video = models / "video.safetensors"
     save_tiny_model(models, "video", config=VIDEO)
     try:
@@ -259,7 +259,13 @@ def test_a_photo_begins_with_the_image_model_and_a_video_model_sees_it_standing_
         assert "it saw this picture 4 times over, where nothing moves" in captions(at)
         assert "MMACs per clip of 4 frames" in metrics(at)
         at = upload(at, ("disc.mp4", write_clip(tmp_path / "disc.mp4", pictures(6, (46, 80))).read_bytes()))
+        choice = next(radio for radio in at.radio if radio.label == "Model")
+        assert (choice.value, visit_of(at).shown.model.card.name) == ("video", "video")
+        choice.set_value("tiny")
+        at = settled(at)
         assert visit_of(at).shown.model.card.name == "tiny"
+        at = upload(at, ("_c_.png", photo(tmp_path)))
+        assert visit_of(at).shown.model.card.name == "video", "each kind of media keeps the model picked for it"
     finally:
         for path in models.glob("video*"):
             path.unlink()

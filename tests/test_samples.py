@@ -42,10 +42,10 @@ def test_names_are_unique_and_texts_are_there():
         assert sample.description.count(".") == 1 or "Falcon 9" in sample.description
 
 
-def test_a_clip_of_which_the_licence_is_clear_comes_first():
+def test_a_clip_that_anybody_may_use_comes_first():
     first = list_samples()[0]
     assert first.kind == "video"
-    assert first.licence == "public domain"
+    assert first.licence == "Cup and grass: CC0; coins: no known copyright restrictions"
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -94,7 +94,7 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path, cache):
 
 
 def test_an_unknown_sample_names_the_known_ones():
-    with pytest.raises(MediaError, match=r'There is no sample "dog"\. There are: portrait, ride, garage, '):
+    with pytest.raises(MediaError, match=r'There is no sample "dog"\. There are: lawn, portrait, ride, garage, '):
         sample_path("dog")
 
 

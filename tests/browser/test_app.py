@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LIMIT_MS = 180_000  # a first page loads torch and analyses a clip, on whatever machine this is
 SETTLE_MS = 60_000
+FRAME_BY_FRAME = "?item=sample:portrait&model=photos110-elastic"
+"""A link to a clip of 125 frames by the image model, which answers for each frame."""
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +39,20 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("media") / "my clip.mp4", pictures(20, (90, 160)))
 
 
-def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900) -> Page:
+def open_page(browser: Browser, address: str, width: int = 1440, height: int = 900, link: str = FRAME_BY_FRAME) -> Page:
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(SETTLE_MS)
     page.problems = []  # type: ignore[attr-defined]
     page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
     page.on("requestfailed", lambda request: page.problems.append(request.url))  # type: ignore[attr-defined]
-    page.goto(address)
+    page.goto(f"{address}/{link}")
     page.locator(".player canvas").wait_for(timeout=LIMIT_MS)
     expect(page.locator(".st-key-progress, .st-key-first-progress")).to_have_count(0, timeout=LIMIT_MS)
-    expect(figure(page, "GMACs per frame")).to_be_visible(timeout=LIMIT_MS)
+    expect(figure(page, re.compile("GMACs per (frame|clip)"))).to_be_visible(timeout=LIMIT_MS)
     return page
 
 
-def figure(page: Page, label: str) -> Locator:
+def figure(page: Page, label: str | re.Pattern[str]) -> Locator:
     """The value of a metric."""
     return page.locator(".stMetric", has_text=label).locator('[data-testid="stMetricValue"]')
 
@@ -93,6 +95,17 @@ def test_the_first_screen_plays_a_sample_with_its_maps(page):
     expect(page.locator(".step")).not_to_have_text("map 1 of 125")
     assert pixels(page) != first
     expect(page.locator(".bars li")).to_have_count(5)
+
+
+def test_without_a_link_a_video_model_follows_a_clip(app, browser):
+    page = open_page(browser, app, link="")
+    expect(page.locator(".player")).to_have_attribute("data-playing", "", timeout=SETTLE_MS)
+    expect(page.get_by_role("button", name=re.compile("moving-objects-elastic"))).to_be_visible()
+    expect(figure(page, "GMACs per clip of 16 frames")).to_be_visible()
+    expect(page.locator(".chip")).to_have_count(8)
+    expect(page.locator(".bars")).to_have_count(2)
+    assert page.problems == []
+    page.close()
 
 
 def test_nothing_is_fetched_from_elsewhere(page):

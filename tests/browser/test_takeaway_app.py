@@ -9,12 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.playing import point, press
+from tests.browser.test_app import FRAME_BY_FRAME, LIMIT_MS, SETTLE_MS
 from tests.engine_cases import pictures, write_clip
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMIT_MS = 180_000
-SETTLE_MS = 60_000
 CHIPS = ".player .chip"
 
 
@@ -26,7 +25,7 @@ def app(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def page(app: str, browser: Browser) -> Iterator[Page]:
     """One page for the tests of this module, which run in order, as one visitor would."""
-    made = opened(browser, app)
+    made = opened(browser, f"{app}/{FRAME_BY_FRAME}")
     yield made
     made.close()
 

@@ -43,6 +43,17 @@ class Sample:
 
 _CLIPS: Final = (
     Sample(
+        name="lawn",
+        title="Cup and coins",
+        kind="video",
+        description="A coffee cup and three coins cross one another on a lawn, seen from above.",
+        attribution=(
+            "Cup: Rachel Michetti, courtesy of Pikolo Espresso Bar. Coins: Brooklyn Museum. Grass: linolafett. "
+            f"Clip {_RENDERED}."
+        ),
+        licence="Cup and grass: CC0; coins: no known copyright restrictions",
+    ),
+    Sample(
         name="portrait",
         title="Astronaut and shuttle",
         kind="video",
@@ -65,17 +76,6 @@ _CLIPS: Final = (
         description="A camera moves past a motorcycle that stands still, so everything shifts by its depth.",
         attribution=f"{_MIDDLEBURY}. Views between its two cameras {_RENDERED}.",
         licence=_MIDDLEBURY_TERMS,
-    ),
-    Sample(
-        name="lawn",
-        title="Cup and coins",
-        kind="video",
-        description="A coffee cup and three coins cross one another on a lawn, seen from above.",
-        attribution=(
-            "Cup: Rachel Michetti, courtesy of Pikolo Espresso Bar. Coins: Brooklyn Museum. Grass: linolafett. "
-            f"Clip {_RENDERED}."
-        ),
-        licence="Cup and grass: CC0; coins: no known copyright restrictions",
     ),
     Sample(
         name="shapes",
