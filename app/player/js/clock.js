@@ -3,6 +3,7 @@
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const SAME_PLACE_S = 0.001;
+const AHEAD_S = 0.1;
 const LATE_MS = 400; // a browser that draws nothing tells of no frames
 
 export class Clock {
@@ -87,8 +88,10 @@ export class Clock {
    * of the shorter clip stays on the screen.
    */
   grow(blob) {
-    const time = this.heading;
     const playing = this.playing;
+    // A playing clip has its frame on the screen a little before its time has come: not even that one shows again.
+    const ahead = this.pending === null ? this.shown - this.heading : 0;
+    const time = ahead > 0 && ahead < AHEAD_S ? this.shown + SAME_PLACE_S : this.heading;
     if (!this.frame) {
       this.load(blob, "video");
       this.seek(time);
