@@ -244,7 +244,7 @@ def test_leaving_all_tokens_out_is_refused_with_a_sentence(page):
     assert "**Cat**" in captions(at)
 
 
-def test_photos_begin_with_the_image_model_clips_with_the_video_model_and_each_keeps_what_was_picked(page, models, tmp_path):
+def test_photos_begin_with_the_image_model_and_clips_with_the_video_model(page, models, tmp_path):
     video = models / "video.safetensors"
     save_tiny_model(models, "video", config=VIDEO)
     try:
