@@ -65,7 +65,7 @@ def test_the_panel_gets_the_probabilities_of_every_frame(analysis):
     assert (data["still"], data["player"]) == (False, "player")
     assert data["end"] == pytest.approx(0.8)
     (group,) = data["groups"]
-    assert (group["title"], group["top"], group["before"]) == ("Class", 5, None)
+    assert (group["title"], group["top"], group["before"]) == ("One of 7 classes", 5, None)
     order = [analysis.class_names.index(name) for name in group["names"]]
     np.testing.assert_allclose(np.array(group["probs"]) / SCALE, analysis.probs[:, order], atol=0.6 / SCALE)
     np.testing.assert_allclose(np.array(group["mean"]) / SCALE, analysis.probs.mean(axis=0)[order], atol=0.6 / SCALE)
@@ -77,7 +77,7 @@ def test_each_question_has_classes_of_its_own(tmp_path):
     found = engine.analyze(write_clip(tmp_path / "disc.mp4", pictures(9, (46, 80))))
     data = panel_data(found, player="player")
     first, second = data["groups"]
-    assert [first["title"], second["title"]] == ["Object", "Motion"]
+    assert [first["title"], second["title"]] == ["Object, one of 4", "Motion, one of 3"]
     assert set(first["names"]) <= {"ant", "bee", "cat", "dog"}
     assert set(second["names"]) == {"water lily", "fox", "gnu"}
     assert [sum(row) for row in second["probs"]] == pytest.approx([SCALE] * 3, abs=2)

@@ -358,6 +358,15 @@ def test_a_long_analysis_waits_for_a_yes_that_knows_its_price(page, tmp_path, mo
     assert not at.info
 
 
+def test_what_is_on_the_screen_is_not_asked_about_when_the_machine_turns_out_slower(page, tmp_path, monkeypatch):
+    at = settled(page)
+    at = upload(at, ("quick.mp4", write_clip(tmp_path / "disc.mp4", pictures(8, (46, 84))).read_bytes()))
+    assert r"**quick\.mp4**" in captions(at)
+    monkeypatch.setattr(asking, "LONG_S", 0.0)
+    at.run()
+    assert not at.info
+
+
 def test_cancel_frees_the_device_and_keeps_the_earlier_result(page, tmp_path, monkeypatch):
     at = settled(page)
     begun, stopped = threading.Event(), threading.Event()

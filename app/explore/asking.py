@@ -63,6 +63,8 @@ def status(at: Here, wish: Wish) -> None:
     visit, request = at.visit, wish.request
     if visit.job is not None and visit.job[0] == request:
         _progress(at, wish)
+    elif visit.shown is not None and visit.shown.request == request and not visit.shown.is_part:
+        return  # it is on the screen, however long it would take today
     elif request in visit.refusals:
         _refusal(at, wish, visit.refusals[request])
     elif wish.item.info is not None and needs_yes(at, wish):

@@ -58,10 +58,11 @@ def panel_data(found: Analysis, *, player: str, whole: Analysis | None = None) -
     groups = []
     for name, held in found.label_groups.items():
         classes = shown_classes(probs[:, held], top) + held.start
+        known = held.stop - held.start
         groups.append(
             {
-                "title": name[:1].upper() + name[1:],
-                "help": f"One of {held.stop - held.start} answers.",
+                "title": f"{name[:1].upper()}{name[1:]}, one of {known}" if several else f"One of {known} classes",
+                "help": f"It chooses among the {known} that it was taught, whatever the picture shows.",
                 "top": top,
                 "names": [class_label(found.class_name(int(index))) for index in classes],
                 **_values(probs, classes),

@@ -33,10 +33,9 @@ class Group {
     this.time.addEventListener("pointermove", (event) => this.time.hasPointerCapture(event.pointerId) && this.seek(event));
   }
 
-  update(data, still, titled) {
+  update(data, still) {
     this.data = data;
     this.title.textContent = data.title;
-    this.title.hidden = !titled;
     this.title.title = data.help;
     this.time.hidden = still;
     this.list.setAttribute("aria-label", data.title);
@@ -134,7 +133,7 @@ export class Panel {
     const place = this.root.querySelector(".groups");
     while (this.groups.length > data.groups.length) this.groups.pop().root.remove();
     while (this.groups.length < data.groups.length) this.groups.push(new Group(this, place));
-    data.groups.forEach((group, i) => this.groups[i].update(group, data.still, data.groups.length > 1));
+    data.groups.forEach((group, i) => this.groups[i].update(group, data.still));
     this.draw();
   }
 
