@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from app.text import operations
@@ -20,6 +21,8 @@ STAGE_COLORS: Final[dict[Stage, str]] = {
     "head": "#85898f",
 }
 _PER_MAC: Final[dict[CountUnit, int]] = {"MACs": 1, "FLOPs": 2}
+_FAR: Final = 1.3
+"""A budget beyond the longest bar by more than this factor is not drawn: it would make all bars short."""
 
 
 def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str) -> str:
@@ -33,24 +36,44 @@ def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str) ->
         unit: What is counted; one MAC is two FLOPs.
         per: What the counts are for, e.g. "frame".
     """
-    factor = _PER_MAC[unit]
-    largest = max(here.total_macs, plain.total_macs)
+    return cost_bars([("this setting", here), ("plain ViT", plain)], unit, per=per)
 
-    def words(macs: int) -> str:
-        return " ".join(operations(factor * macs, unit, factor * largest))
+
+def cost_bars(
+    rows: Sequence[tuple[str, Compute]], unit: CountUnit, *, per: str, budget_macs: float | None = None
+) -> str:
+    """Stacked bars as HTML, one for each named cost, at one scale; a budget is a line across them.
+
+    Args:
+        rows: Names, of this project's own making, and costs.
+        unit: What is counted; one MAC is two FLOPs.
+        per: What the counts are for, e.g. "frame".
+        budget_macs: Multiply-adds that may be spent; not drawn where it lies far beyond the longest bar.
+    """
+    factor = _PER_MAC[unit]
+    largest = max(compute.total_macs for _, compute in rows)
+    near = budget_macs is not None and budget_macs <= _FAR * largest
+    scale = max(largest, budget_macs or 0) if near else largest
+
+    def words(macs: float) -> str:
+        return " ".join(operations(round(factor * macs), unit, factor * largest))
+
+    line = ""
+    if near and budget_macs is not None:
+        line = f'<s style="left:{100 * budget_macs / scale:.4f}%" title="budget: {words(budget_macs)} per {per}"></s>'
 
     def row(name: str, compute: Compute) -> str:
         parts = "".join(
-            f'<i style="width:{100 * compute.stages[stage] / largest:.4f}%;background:{color}" '
+            f'<i style="width:{100 * compute.stages[stage] / scale:.4f}%;background:{color}" '
             f'title="{stage}, {name}: {words(compute.stages[stage])} per {per}"></i>'
             for stage, color in STAGE_COLORS.items()
             if compute.stages[stage]
         )
-        return f"<span>{name}</span><div>{parts}</div><b>{words(compute.total_macs)}</b>"
+        return f"<span>{name}</span><div>{parts}{line}</div><b>{words(compute.total_macs)}</b>"
 
-    label = f"{words(here.total_macs)} per {per} with this setting, {words(plain.total_macs)} as a plain ViT"
-    rows = row("this setting", here) + row("plain ViT", plain)
-    return f'<div class="compute-bars" role="img" aria-label="{label}">{rows}</div>'
+    told = ", ".join(f"{name} {words(compute.total_macs)}" for name, compute in rows)
+    bars = "".join(row(name, compute) for name, compute in rows)
+    return f'<div class="compute-bars" role="img" aria-label="Per {per}: {told}">{bars}</div>'
 
 
 def stage_legend(here: Compute, plain: Compute) -> str:

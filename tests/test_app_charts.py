@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from app.charts import STAGE_COLORS, compute_bars, stage_legend
+from app.charts import STAGE_COLORS, compute_bars, cost_bars, stage_legend
 from app.explore.predictions import without
 from app.explore.tokens import half_area
 from app.predictions import MAX_CLASSES, SCALE, panel_data, shown_classes
@@ -48,6 +48,20 @@ def test_bars_are_as_long_as_the_counts_by_stage(config, unit, factor):
             assert width == pytest.approx(100 * compute.stages[stage] / largest, abs=1e-4)
             assert words == " ".join(operations(factor * compute.stages[stage], unit, factor * largest))
         assert f"<b>{' '.join(operations(factor * compute.total_macs, unit, factor * largest))}</b>" in html
+
+
+def test_a_budget_is_a_line_across_all_bars_and_brings_them_to_its_scale():
+    here, plain = flops.compute(TINY, num_tokens=4), flops.baseline(TINY)
+    rows = [("this design", here), ("plain ViT", plain), ("A", plain)]
+    budget = 1.25 * plain.total_macs
+    html = cost_bars(rows, "FLOPs", per="frame", budget_macs=budget)
+    assert html.count('<s style="left:100.0000%"') == 3
+    parts = drawn(html, "plain ViT")
+    assert sum(width for width, _ in parts.values()) == pytest.approx(80, abs=1e-3)
+    assert html.count('<s style="left:40.0000%"') == 0
+    within = cost_bars(rows, "MACs", per="frame", budget_macs=0.4 * plain.total_macs)
+    assert within.count('<s style="left:40.0000%"') == 3
+    assert "<s " not in cost_bars(rows, "MACs", per="frame", budget_macs=1.4 * plain.total_macs)
 
 
 def test_a_stage_that_does_not_run_has_no_bar():

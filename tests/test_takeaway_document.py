@@ -75,7 +75,8 @@ def test_nothing_in_it_points_outside():
     policy = next(values["content"] for _, values in elements.found if "http-equiv" in values)
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
-    assert not re.search(r"@import|url\(", write_html(found, clip).decode())
+    made_there = r"url\(\$\{picture\.toDataURL\("  # the player holds a frame of its own while a clip is exchanged
+    assert not re.search(r"@import|url\(", re.sub(made_there, "", write_html(found, clip).decode()))
 
 
 def test_a_files_name_is_only_ever_text():

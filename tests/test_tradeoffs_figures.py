@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.charts import STAGE_COLORS
+from app.charts import cost_bars
 from app.tradeoffs import bench_figures, curves, paper_figures
 from app.tradeoffs.bench import budget_words, growth_words
 from app.tradeoffs.bench_figures import Course
@@ -109,21 +109,6 @@ def test_the_bundled_checkpoint_can_be_shown():
     assert {(p.loc, p.num_tokens): p.macs for p in own.points} == macs
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("MACs", 1), ("FLOPs", 2)])
-def test_stage_bars_add_up(unit, factor):
-    design = Design(size="S", use_fuser=True)
-    rows = [("this design", design.compute), ("plain ViT", design.baseline), ("A", Design().compute)]
-    figure = bench_figures.stage_bars(rows, unit, 2e9)
-    assert [bar.name for bar in figure.data] == list(STAGE_COLORS)
-    for i, (name, compute) in enumerate(rows):
-        assert sum(round(1e9 * bar.x[i]) for bar in figure.data) == factor * compute.total_macs
-        assert figure.data[0].y[i].startswith(name)
-        assert counted(compute.total_macs, unit, Design().compute.total_macs) in figure.data[0].y[i]
-    (line,) = figure.layout.shapes
-    assert line.x0 == factor * 2
-    assert not bench_figures.stage_bars(rows, unit, 1e12).layout.shapes
-
-
 def test_a_course_marks_the_design_the_pins_and_the_budget():
     here, pinned = Design(), Design(size="S", depth=7, loc=5)
     lines = [Course(label, curves.over_locations(d), d.loc) for label, d in (("", here), ("A", pinned))]
@@ -186,7 +171,7 @@ def test_the_bench_answers_within_150_ms(unchecked_signatures):
 
     def draw(design):
         everything = {"": design, **pinned}
-        bench_figures.stage_bars([(k, d.compute) for k, d in everything.items()], "MACs", 1e12).to_json()
+        cost_bars([(k, d.compute) for k, d in everything.items()], "MACs", per="image", budget_macs=1e12)
         for along, field in ((curves.over_locations, "loc"), (curves.over_tokens, "num_tokens")):
             lines = [Course(k, along(d), getattr(d, field)) for k, d in everything.items()]
             bench_figures.course(lines, field, "MACs", 1e12).to_json()

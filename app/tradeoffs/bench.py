@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from app.charts import CountUnit, stage_legend
+from app.charts import CountUnit, cost_bars, stage_legend
 from app.text import millions, percent
 from app.tradeoffs import bench_figures, choose, curves, measure
 from app.tradeoffs.bench_figures import Course
@@ -17,6 +17,8 @@ from tokenlearner.flops import CONVENTION
 
 _PINS: Final = "pinned designs"
 _SLOTS: Final = ("A", "B")
+_CHOICES: Final = "Along location and tokens"
+_INPUT: Final = "As the input grows"
 
 
 @st.fragment
@@ -32,11 +34,23 @@ def draw(unit: CountUnit) -> None:
         _figures(design, unit)
     with results:
         _bars(design, pins, unit, budget)
-        _courses(design, pins, unit, budget)
         if budget is not None:
             st.markdown(budget_words(design, budget, unit))
         _pinning(design, pins, unit)
-        _growth(design, unit)
+        # One pair of curves at a time: four figures would follow a slider too late.
+        along = st.segmented_control(
+            "Curves",
+            (_CHOICES, _INPUT),
+            default=_CHOICES,
+            required=True,
+            key="bench curves",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        if along == _INPUT:
+            _growth(design, unit)
+        else:
+            _courses(design, pins, unit, budget)
         with st.expander("The same numbers on the command line"):
             st.code(f"python -m tokenlearner flops {design.options()}", language="bash", wrap_lines=True)
         measure.draw(design)
@@ -68,13 +82,8 @@ def _figures(design: Design, unit: CountUnit) -> None:
 
 def _bars(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int | None) -> None:
     rows = [("this design", design.compute), ("plain ViT", design.baseline)]
-    rows += [(f"{slot}", pinned.compute) for slot, pinned in pins.items()]
-    st.plotly_chart(
-        bench_figures.stage_bars(rows, unit, budget),
-        key="bench bars",
-        config=PLOT_CONFIG,
-        alt="Compute by stage of the design, the plain network and what is pinned",
-    )
+    rows += [(slot, pinned.compute) for slot, pinned in pins.items()]
+    st.html(cost_bars(rows, unit, per=design.per, budget_macs=budget))
     st.html(stage_legend(design.compute, design.baseline))
 
 
@@ -160,7 +169,6 @@ def _row(label: str, design: Design, unit: CountUnit) -> dict[str, str]:
 
 
 def _growth(design: Design, unit: CountUnit) -> None:
-    st.subheader("As the input grows", anchor=False)
     sides, clips = curves.every_side(design), curves.every_clip(design)
     left, right = st.columns(2, gap="medium")
     with left:

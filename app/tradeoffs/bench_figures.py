@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from app.charts import STAGE_COLORS, CountUnit
+from app.charts import CountUnit
 from app.tradeoffs.curves import Point
-from app.tradeoffs.marks import NEUTRAL, TOKENLEARNER, VIT, axis, counted, giga, layout, line
-from tokenlearner.flops import Compute
+from app.tradeoffs.marks import NEUTRAL, TOKENLEARNER, VIT, axis, giga, layout, line
 
 _HIDE: Final = "<extra></extra>"
 _PINNED: Final = {"A": "dash", "B": "dot"}
@@ -30,45 +29,6 @@ class Course:
     label: str
     points: Sequence[Point]
     value: int
-
-
-def stage_bars(rows: Sequence[tuple[str, Compute]], unit: CountUnit, budget_macs: float | None) -> go.Figure:
-    """Stacked bars, one for each named cost, and the budget as a line across them."""
-    largest = max(compute.total_macs for _, compute in rows)
-    names = [f"{name}<br><b>{counted(compute.total_macs, unit, largest)}</b>" for name, compute in rows]
-    bars = []
-    for stage, color in STAGE_COLORS.items():
-        macs = [compute.stages[stage] for _, compute in rows]
-        if not any(macs):
-            continue
-        shares = [count / compute.total_macs for count, (_, compute) in zip(macs, rows, strict=True)]
-        bars.append(
-            {
-                "type": "bar",
-                "name": stage,
-                "y": names,
-                "x": [giga(count, unit) for count in macs],
-                "customdata": [f"{counted(n, unit)}, {share:.1%}" for n, share in zip(macs, shares, strict=True)],
-                "hovertemplate": f"{stage}: %{{customdata}}{_HIDE}",
-                "orientation": "h",
-                "marker": {"color": color, "line": {"width": 0}},
-            }
-        )
-    lines = []
-    if budget_macs is not None and _near(budget_macs, largest):
-        lines.append(_across("x", giga(budget_macs, unit), "dash"))
-    return go.Figure(
-        data=bars,
-        layout=layout(
-            16 + 56 * len(rows),
-            showlegend=False,
-            barmode="stack",
-            bargap=0.3,
-            shapes=lines,
-            xaxis=axis("", range=[0, 1.02 * giga(max((largest, *_near(budget_macs, largest))), unit)], visible=False),
-            yaxis=axis("", autorange="reversed"),
-        ),
-    )
 
 
 def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: float | None) -> go.Figure:
