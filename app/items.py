@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.text import seconds
 from app.uploads import Upload
 from tokenlearner.media.info import MediaInfo, MediaKind
 from tokenlearner.samples import list_samples, sample_path
@@ -62,3 +65,27 @@ def from_upload(upload: Upload) -> Item:
     return Item(
         key=f"file:{upload.info.sha256}", name=upload.name, kind=upload.info.kind, info=upload.info, path=upload.path
     )
+
+
+def labels(items: Sequence[Item]) -> dict[str, str]:
+    """What to call each in a list, by its key; no two are called the same.
+
+    Streamlit tells the options of a list by their labels, and files of one name are common: of those, the second and
+    later ones have a number.
+
+    Args:
+        items: The newest first, so that what is there keeps its label when more comes.
+    """
+    found: dict[str, str] = {}
+    used: Counter[str] = Counter()
+    for item in reversed(items):
+        label = _label(item)
+        used[label] += 1
+        found[item.key] = label if used[label] == 1 else f"{label} · {used[label]}"
+    return found
+
+
+def _label(item: Item) -> str:
+    length = f", {seconds(item.info.duration_s)}" if item.info and item.kind == "video" else ""
+    kind = "photo" if item.kind == "image" else "clip"
+    return f"{item.name} ({kind}{length})" if item.is_sample else f"{item.name} (yours{length})"

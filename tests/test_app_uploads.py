@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.items import from_upload
+from app.items import from_upload, labels, samples
 from app.uploads import APP_LIMITS, UploadFolder, describe_limits
 from app.visits import Visits
 from tests.engine_cases import pictures, write_clip, write_photo
@@ -147,3 +147,14 @@ def test_a_page_that_comes_back_in_time_keeps_its_files(photo):
     time.sleep(0.6)
     assert upload.path.exists()
     visit.uploads.close()
+
+
+def test_no_two_files_of_a_list_are_called_the_same_and_what_is_there_keeps_its_label(folder, photo):
+    first = from_upload(folder.add(io.BytesIO(photo), "camera.jpg"))
+    second = dataclasses.replace(first, key="file:2")
+    cat = next(item for item in samples() if item.name == "Cat")
+    named_like_it = dataclasses.replace(first, key="file:3", name="Cat (photo)", path=None)
+    assert labels([first, cat]) == {first.key: "camera.jpg (yours)", cat.key: "Cat (photo)"}
+    assert labels([second, first, cat])[first.key] == "camera.jpg (yours)"
+    assert labels([second, first, cat])["file:2"] == "camera.jpg (yours) · 2"
+    assert len(set(labels([named_like_it, second, first, *samples()]).values())) == 3 + len(samples())

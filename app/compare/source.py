@@ -11,8 +11,8 @@ from app.compare import state
 from app.compare.lanes import Lane, Preset
 from app.explore.page import Here
 from app.explore.source import new_files
-from app.items import Item, from_upload, samples
-from app.text import plain, seconds
+from app.items import Item, from_upload, labels, samples
+from app.text import plain
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
 from tokenlearner.errors import TokenLearnerError
 
@@ -36,7 +36,7 @@ def choose_item(at: Here) -> Item:
     st.selectbox(
         "Photo or clip",
         list(items),
-        format_func=lambda key: _label(items[key]),
+        format_func=labels([*items.values()]).__getitem__,
         key=_ITEM,
         on_change=lambda: _choose(st.session_state[_ITEM], explored),
         filter_mode=None,
@@ -86,12 +86,6 @@ def open_with(key: str) -> None:
 def problems() -> list[str]:
     """Why files were not taken."""
     return list(st.session_state.get(_PROBLEMS, []))
-
-
-def _label(item: Item) -> str:
-    length = f", {seconds(item.info.duration_s)}" if item.info and item.kind == "video" else ""
-    kind = "photo" if item.kind == "image" else "clip"
-    return f"{item.name} ({kind}{length})" if item.is_sample else f"{item.name} (yours{length})"
 
 
 def _choose(key: str, explored: str | None) -> None:

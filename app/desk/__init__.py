@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float32
 
+from app.player.sources import bundle
 from app.text import significant
 from tokenlearner.palette import hex_color, token_color, token_name, token_number
 
@@ -159,7 +160,9 @@ def _take(num_tokens: int) -> None:
 
 @functools.cache
 def _component() -> ComponentRenderer:
-    return st.components.v2.component("token_desk", html=_read("desk.html"), css=_read("desk.css"), js=_read("desk.js"))
+    return st.components.v2.component(
+        "token_desk", html=_read("desk.html"), css=_read("desk.css"), js=bundle(_FOLDER / "desk.js")
+    )
 
 
 def _read(name: str) -> str:

@@ -1,5 +1,8 @@
 // A mixing desk: M leaves a token out, S leaves all others out. What is pressed shows at once; the network follows.
 
+import { readable } from "../js/ink.js";
+import { keepMounted } from "../js/mount.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Desk {
@@ -106,26 +109,12 @@ function strip(token, index) {
   return { root, line, worth, m, s };
 }
 
-/** Black or white, whichever stands out more on a colour. */
-function readable(color) {
-  const parts = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16) / 255);
-  const [r, g, b] = parts.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-  return (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff";
-}
-
-const desks = new WeakMap();
+const mounted = keepMounted(".desk", (root) => new Desk(root));
 
 /** Called by Streamlit with each rerun; the desk of an element lives on. */
 export default function mount({ data, parentElement, setStateValue }) {
-  const root = parentElement.querySelector(".desk");
-  let held = desks.get(root);
-  if (!held) desks.set(root, (held = { desk: new Desk(root), calls: 0 }));
-  held.desk.tell = (state) => setStateValue("desk", state);
-  held.desk.update(data);
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.desk.destroy();
-    desks.delete(root);
-  };
+  return mounted(parentElement, (desk) => {
+    desk.tell = (state) => setStateValue("desk", state);
+    desk.update(data);
+  });
 }

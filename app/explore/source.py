@@ -15,8 +15,7 @@ from app.explore.frames_form import drop_draft, frames_form
 from app.explore.page import Here, hush, tell
 from app.explore.trim import OPEN, framing_of
 from app.explore.wish import Framing, Wish
-from app.items import Item, from_upload, samples
-from app.text import seconds
+from app.items import from_upload, labels, samples
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
 from tokenlearner.errors import CheckpointError, TokenLearnerError
 
@@ -45,7 +44,7 @@ def draw(at: Here) -> Wish:
         key = st.selectbox(
             "Photo or clip",
             list(items),
-            format_func=lambda key: _label(items[key]),
+            format_func=labels([*items.values()]).__getitem__,
             key=_ITEM,
             on_change=hush,
             filter_mode=None,
@@ -83,12 +82,6 @@ def _frames(at: Here, wish: Wish) -> None:
             frames_form(at, wish, "popover")
         else:
             drop_draft(wish.item, "popover")
-
-
-def _label(item: Item) -> str:
-    length = f", {seconds(item.info.duration_s)}" if item.info and item.kind == "video" else ""
-    kind = "photo" if item.kind == "image" else "clip"
-    return f"{item.name} ({kind}{length})" if item.is_sample else f"{item.name} (yours{length})"
 
 
 def _uploader(at: Here) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.explore.page import Here
-from app.items import Item, from_upload
+from app.items import Item, from_upload, labels
 from app.learn.at import FIRST, items
 from app.text import plain
 from app.uploads import APP_LIMITS, describe_limits
@@ -22,7 +22,7 @@ def choose(here: Here, kind: MediaKind) -> Item:
     chosen: str = st.selectbox(
         "Picture" if kind == "image" else "Clip",
         list(known),
-        format_func=lambda key: known[key].name if known[key].is_sample else f"{known[key].name} (yours)",
+        format_func=labels([*known.values()]).__getitem__,
         key=key,
         persist_state="session",
         filter_mode=None,

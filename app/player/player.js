@@ -1,20 +1,13 @@
 // The entry that Streamlit calls. One player lives as long as its element does, through reruns and changes of theme.
+import { keepMounted } from "../js/mount.js";
 import { TokenPlayer } from "./js/token_player.js";
 
-const players = new WeakMap();
+const mounted = keepMounted(".player", (root) => new TokenPlayer(root));
 
-/** Called by Streamlit with each rerun and each change of theme. */
+/** Called by Streamlit with each rerun; the player of an element lives on. */
 export default function mount({ data, parentElement, setStateValue }) {
-  const root = parentElement.querySelector(".player");
-  let held = players.get(root);
-  if (!held) players.set(root, (held = { player: new TokenPlayer(root), calls: 0 }));
-  held.player.report = (snapshot) => setStateValue("view", snapshot);
-  held.player.update(data);
-  const call = ++held.calls;
-  // Streamlit also runs the cleanup of a call that a later one overtook: only the last one ends the player.
-  return () => {
-    if (held.calls !== call) return;
-    held.player.destroy();
-    players.delete(root);
-  };
+  return mounted(parentElement, (player) => {
+    player.report = (snapshot) => setStateValue("view", snapshot);
+    player.update(data);
+  });
 }

@@ -13,6 +13,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float32, Float64, Int64
 
+from app.player.sources import bundle
 from app.text import class_label
 from tokenlearner.engine import Analysis
 
@@ -112,7 +113,10 @@ def _end_s(times_s: Float64[np.ndarray, " clips"]) -> float:
 @functools.cache
 def _component() -> ComponentRenderer:
     return st.components.v2.component(
-        "prediction_panel", html=_read("predictions.html"), css=_read("predictions.css"), js=_read("predictions.js")
+        "prediction_panel",
+        html=_read("predictions.html"),
+        css=_read("predictions.css"),
+        js=bundle(_FOLDER / "predictions.js"),
     )
 
 

@@ -2,6 +2,8 @@
 // as lines. Follows the player by its "token-player-time" events and moves it by "token-player-seek". Text by
 // textContent. Where tokens are left out, a mark on each bar and a difference say what all of them had said.
 
+import { keepMounted } from "../js/mount.js";
+
 const LINES = 3;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -192,18 +194,9 @@ function points(difference) {
   return Number(digits) === 0 ? "0" : `${difference < 0 ? "−" : "+"}${digits}`;
 }
 
-const panels = new WeakMap();
+const mounted = keepMounted(".panel", (root) => new Panel(root));
 
 /** Called by Streamlit with each rerun; the panel of an element lives on. */
 export default function mount({ data, parentElement }) {
-  const root = parentElement.querySelector(".panel");
-  let held = panels.get(root);
-  if (!held) panels.set(root, (held = { panel: new Panel(root), calls: 0 }));
-  held.panel.update(data);
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.panel.destroy();
-    panels.delete(root);
-  };
+  return mounted(parentElement, (panel) => panel.update(data));
 }

@@ -16,6 +16,7 @@ from app.explore.page import Here
 from app.items import samples
 from app.jobs import Job, JobState, Ticket
 from app.player.payload import PlayerState
+from app.player.sources import bundle
 from app.results import Shown
 from app.takeaway import link
 from app.takeaway.files import KINDS, Order, file_stem
@@ -230,7 +231,7 @@ def _component() -> ComponentRenderer:
         "takeaway",
         html=(_FOLDER / "panel.html").read_text("utf-8"),
         css=(_FOLDER / "panel.css").read_text("utf-8"),
-        js=(_FOLDER / "panel.js").read_text("utf-8"),
+        js=bundle(_FOLDER / "panel.js"),
     )
 
 

@@ -1,6 +1,8 @@
 // Files and a link of what the player shows. Asks the player for its view by "token-player-ask" only when it is needed,
 // keeps the page's address in step with it, and brings a link's view back. All text by textContent.
 
+import { keepMounted } from "../js/mount.js";
+
 const LOOK_MS = 600;
 const PLAYING_MS = 2500;
 const USUAL = { view: "some", base: "some", opacity: 0.7, smooth: true, scale: "fixed", trails: false, hidden: false, divider: 0.5 };
@@ -131,18 +133,9 @@ class Takeaway {
   }
 }
 
-const areas = new WeakMap();
+const mounted = keepMounted(".takeaway", (root) => new Takeaway(root));
 
 /** Called by Streamlit with each rerun; the area of an element lives on. */
 export default function mount({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector(".takeaway");
-  let held = areas.get(root);
-  if (!held) areas.set(root, (held = { area: new Takeaway(root), calls: 0 }));
-  held.area.update(data, setTriggerValue);
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.area.destroy();
-    areas.delete(root);
-  };
+  return mounted(parentElement, (area) => area.update(data, setTriggerValue));
 }

@@ -1,5 +1,7 @@
 // Tokens over time, a lane each. Follows the player by its "token-player-time" events and moves it by
 // "token-player-seek", so a click here jumps the clip and playing there runs the cursor, without the server.
+import { readable } from "../js/ink.js";
+import { keepMounted } from "../js/mount.js";
 import { PinnedPlace } from "./pinned_place.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -265,25 +267,9 @@ function two(value) {
   return value >= 10 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** Black or white, whichever stands out more on a colour. */
-function readable(color) {
-  const parts = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16) / 255);
-  const [r, g, b] = parts.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-  return (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff";
-}
-
-const timelines = new WeakMap();
+const mounted = keepMounted(".timeline", (root) => new Timeline(root));
 
 /** Called by Streamlit with each rerun; the timeline of an element lives on. */
 export default function mount({ data, parentElement }) {
-  const root = parentElement.querySelector(".timeline");
-  let held = timelines.get(root);
-  if (!held) timelines.set(root, (held = { timeline: new Timeline(root), calls: 0 }));
-  held.timeline.update(data);
-  const call = ++held.calls;
-  return () => {
-    if (held.calls !== call) return;
-    held.timeline.destroy();
-    timelines.delete(root);
-  };
+  return mounted(parentElement, (timeline) => timeline.update(data));
 }

@@ -11,12 +11,14 @@ from tests.browser.limits import LIMIT_MS, SETTLE_MS
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FRAME_S = 0.04
+FRAME_BY_FRAME = "compare?item=sample:portrait&a=8.4.trained.photos110-elastic&b=2.4.trained.photos110-elastic"
+"""A link to two settings of the image model, which has a map for each frame."""
 
 
 @pytest.fixture(scope="module")
 def page(open_app: Callable[..., Page]) -> Page:
     """One page for the tests of this module, which run in order."""
-    return ready(open_app("compare"))
+    return ready(open_app(FRAME_BY_FRAME))
 
 
 def ready(page: Page) -> Page:
@@ -67,8 +69,14 @@ def seconds(text: str | None) -> float:
     return float((text or "").split()[0])
 
 
+def test_without_a_link_two_settings_of_the_video_model_play(open_app):
+    page = ready(open_app("compare"))
+    expect(page.locator(".player[data-playing]")).to_have_count(2, timeout=SETTLE_MS)
+    expect(page.get_by_text("moving-objects-elastic", exact=True)).to_have_count(2)
+    page.close()
+
+
 def test_one_button_plays_and_stops_both_lanes(page):
-    expect(page.locator(".player[data-playing]")).to_have_count(2)
     pause(page)
     first, second = times(page)
     assert second == pytest.approx(first, abs=0.005)

@@ -22,15 +22,8 @@ PROGRESS = ".st-key-progress"
 GROWING = re.compile(r"The first [\d.]+ s of 60 s; the rest is being analysed")
 
 WATCH = """() => {
-    const video = [...document.querySelectorAll("*")]
-        .map((element) => (element.shadowRoot ?? element).querySelector("video"))
-        .find(Boolean);
     window.played = [];
-    const note = (_, frame) => {
-        window.played.push(frame.mediaTime);
-        video.requestVideoFrameCallback(note);
-    };
-    video.requestVideoFrameCallback(note);
+    window.addEventListener("token-player-time", ({ detail }) => window.played.push(detail.step / 5));
 }"""
 
 
@@ -90,16 +83,17 @@ def test_the_beginning_plays_while_the_rest_is_analysed_and_goes_on_playing(page
     expect(page.get_by_role("button", name="Mute token 1")).to_be_disabled()
     expect(page.locator(".player")).to_have_attribute("data-playing", "")
     page.locator("select[data-set=speed]").select_option("0.25")
+    ends = [maps_there(page) / 5]
     page.evaluate(WATCH)
     page.wait_for_function("() => window.played.length > 3")
     expect(page.locator(PROGRESS)).to_be_visible()
-    end = maps_there(page) / 5
+    ends.append(maps_there(page) / 5)
     gate.unlink()
     expect(page.locator(PROGRESS)).to_have_count(0, timeout=LIMIT_MS)
     expect(page.locator(".step")).to_have_text(re.compile("of 300"))
     page.wait_for_function("count => window.played.length > count", arg=page.evaluate("window.played.length") + 3)
     for before, after in itertools.pairwise(page.evaluate("window.played")):
-        begins_again = before > end - 1 and after < 1  # the part, over and over
+        begins_again = after < 1 and any(before > end - 1 for end in ends)  # a part, over and over
         assert begins_again or 0 <= after - before < 1, (before, after)
     expect(page.locator(".player")).to_have_attribute("data-playing", "")
     expect(page.get_by_role("slider", name="Tokens")).to_be_enabled()

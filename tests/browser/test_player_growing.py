@@ -27,15 +27,11 @@ SHORT = 20
 WATCH = """() => {
     window.times = [];
     window.paused = [];
-    const note = (_, frame) => {
-        window.times.push(frame.mediaTime);
-        player_video.requestVideoFrameCallback(note);
-    };
-    player_video.requestVideoFrameCallback(note);
+    window.addEventListener("token-player-time", ({ detail }) => window.times.push(detail.step * STEP_S));
     const button = document.querySelector("#host").shadowRoot.querySelector(".player");
     new MutationObserver(() => window.paused.push(!button.hasAttribute("data-playing"))).observe(
         button, { attributes: true, attributeFilter: ["data-playing"] });
-}"""
+}""".replace("STEP_S", str(2 / RATE))
 
 
 def part(frames: int, clip_id: str = "one clip", *, autoplay: bool = False) -> bytes:

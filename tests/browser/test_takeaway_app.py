@@ -55,12 +55,12 @@ def said(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def taken(page: Page, label: str, folder: Path) -> Path:
-    """Make a file and save it."""
+def taken(page: Page, label: str, name: str, folder: Path) -> Path:
+    """Make a file, which is to have a name, and save it."""
     page.locator(".takeaway").get_by_role("button", name=label).click()
     expect(page.locator(".takeaway .kinds button").first).to_be_enabled(timeout=LIMIT_MS)
     with page.expect_download() as download:
-        page.get_by_role("button", name=re.compile("^(download )?Save ")).click()
+        page.get_by_role("button", name=re.compile(rf"^(download )?Save {re.escape(name)}")).click()
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
@@ -119,7 +119,7 @@ def test_the_web_page_holds_the_view_and_plays_from_disk(page, clip, tmp_path, b
     upload(page, clip)
     press(page, "g", "Home")
     page.get_by_text("Take it away").click()
-    path = taken(page, "Web page", tmp_path)
+    path = taken(page, "Web page", "b-my-clip.html", tmp_path)
     assert path.name == "b-my-clip.html"
     assert path.stat().st_size < 2e6
     away = browser.new_page(offline=True)
@@ -133,7 +133,7 @@ def test_the_web_page_holds_the_view_and_plays_from_disk(page, clip, tmp_path, b
 
 @pytest.mark.parametrize(("label", "name"), [("Video", "b-my-clip.tokens.mp4"), ("Table", "b-my-clip.tokens.csv")])
 def test_files_are_made_and_saved_under_harmless_names(page, tmp_path, label, name):
-    path = taken(page, label, tmp_path)
+    path = taken(page, label, name, tmp_path)
     assert path.name == name
     assert path.stat().st_size > 1000
 

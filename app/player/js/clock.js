@@ -4,6 +4,7 @@
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const SAME_PLACE_S = 0.001;
 const AHEAD_S = 0.1;
+const AWAITED_MS = 2000; // a grown clip that has not come to its place by then plays from wherever it is
 const LATE_MS = 400; // a browser that draws nothing tells of no frames
 
 export class Clock {
@@ -21,6 +22,7 @@ export class Clock {
     this.pending = null;
     this.url = null;
     this.held = null;
+    this.awaited = null;
     this.stopped = new AbortController();
     this.listen();
   }
@@ -43,7 +45,7 @@ export class Clock {
       const presented = (_, frame) => {
         if (this.stopped.signal.aborted) return;
         clearTimeout(this.late);
-        if (this.canPlay) this.show(frame.mediaTime);
+        if (this.canPlay && !this.isEarly(frame.mediaTime)) this.show(frame.mediaTime);
         video.requestVideoFrameCallback(presented);
       };
       video.requestVideoFrameCallback(presented);
@@ -100,34 +102,46 @@ export class Clock {
       this.url = URL.createObjectURL(blob);
       this.hold();
       this.pending = null;
+      this.awaited = { from: this.shown - SAME_PLACE_S, until: performance.now() + AWAITED_MS };
       this.video.src = this.url;
-      this.video.currentTime = time; // before anything is known of the clip: where it begins, no earlier frame is shown
+      this.video.currentTime = time; // before anything is known of the clip: where it begins
       URL.revokeObjectURL(old);
     }
     if (playing) this.play();
   }
 
-  /** Keeps the frame on show, behind the video, and the clip's length. */
+  /** Whether a frame lies before the place where a grown clip goes on: a browser may present its first one first. */
+  isEarly(time) {
+    const { awaited } = this;
+    if (!awaited) return false;
+    if (time < awaited.from && performance.now() < awaited.until) return true;
+    this.awaited = null;
+    return false;
+  }
+
+  /** Keeps the frame on show in place of the video's own, and the clip's length. */
   hold() {
     const { video } = this;
-    if (this.held && video.readyState < 2) return; // grown again before its first frame was there
+    if (this.held && (this.awaited || video.readyState < 2)) return; // grown again before it was at its place
     const picture = document.createElement("canvas");
     picture.width = video.videoWidth;
     picture.height = video.videoHeight;
     picture.getContext("2d").drawImage(video, 0, 0);
     this.held = { picture, duration: this.duration };
+    video.style.objectPosition = "-100vw 0"; // out of sight, whatever frame it has
     video.style.background = `url(${picture.toDataURL("image/jpeg", 0.9)}) center / contain no-repeat`;
   }
 
   letGo() {
-    this.held = null;
-    this.video.style.background = "";
+    this.held = this.awaited = null;
+    this.video.style.background = this.video.style.objectPosition = "";
   }
 
   /** Element that holds the frame on show, or null while there is none. */
   get frame() {
     if (this.failed) return null;
     if (this.kind === "image") return this.image.complete && this.image.naturalWidth ? this.image : null;
+    if (this.awaited && this.held) return this.held.picture;
     return this.video.readyState >= 2 ? this.video : (this.held?.picture ?? null);
   }
 
@@ -213,6 +227,7 @@ export class Clock {
 
   show(time) {
     this.shown = time;
+    this.awaited = null;
     if (this.held && this.video.readyState >= 2) this.letGo();
     this.listeners.onTime();
   }
