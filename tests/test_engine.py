@@ -606,3 +606,11 @@ def test_every_shared_file_is_analysed_or_refused_in_a_sentence(engine, shared_d
         assert name in sentence
         assert 20 < len(sentence) < 200
         assert sentence.endswith(".")
+
+
+def test_results_gathered_over_many_blocks_are_the_same(model, clip, monkeypatch):
+    whole = Engine(model, device=CPU).analyze(clip, SMALL)
+    monkeypatch.setattr("tokenlearner.engine.network._BLOCK_BYTES", 4 * whole.token_maps[0].size * 5)
+    parts = Engine(model, device=CPU).analyze(clip, SMALL)
+    np.testing.assert_array_equal(parts.token_maps, whole.token_maps)
+    np.testing.assert_array_equal(parts.logits, whole.logits)

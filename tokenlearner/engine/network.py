@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from tokenlearner.engine.device import ComputeDevice, StageClock
 from tokenlearner.engine.features import to_half
 from tokenlearner.errors import ConfigError, DeviceError
 from tokenlearner.model import FeatureMap, ModelOutput, Tokenized, TokenLearnerViT
+
+_BLOCK_BYTES: Final = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -144,18 +147,18 @@ class OutputGatherer:
     """Logits and maps of a run, gathered batch by batch on the CPU in float32."""
 
     def __init__(self) -> None:
-        self._logits: list[Tensor] = []
-        self._maps: list[Tensor] = []
+        self._logits = _Rows()
+        self._maps = _Rows()
 
     def add(self, output: ModelOutput) -> None:
         """Append one batch; waits until the device has computed it."""
-        self._logits.append(output.logits.float().cpu())
+        self._logits.add(output.logits)
         if output.token_maps is not None:
-            self._maps.append(output.token_maps.float().cpu())
+            self._maps.add(output.token_maps)
 
     def logits(self) -> Float32[np.ndarray, "clips classes"]:
         """Class scores of all batches."""
-        return torch.cat(self._logits).numpy()
+        return self._logits.all().numpy()
 
     def token_maps(
         self, time_steps: int, grid_hw: tuple[int, int]
@@ -166,8 +169,39 @@ class OutputGatherer:
         """
         if not self._maps:
             return None
-        flat = torch.cat(self._maps).flatten(0, 1)[:time_steps]
+        flat = self._maps.all().flatten(0, 1)[:time_steps]
         return flat.unflatten(-1, grid_hw).contiguous().numpy()
+
+
+class _Rows:
+    """Rows of one shape, appended to large blocks on the CPU in float32.
+
+    A small tensor kept from every batch would lie between the large ones that a pass frees, and the C library could not
+    join their places again: over 18,000 frames that cost 1.7 GiB. A block is memory only as far as it is filled.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []
+        self._filled = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._blocks)
+
+    def add(self, rows: Tensor) -> None:
+        """Append rows; waits until the device has computed them."""
+        while len(rows):
+            if not self._blocks or self._filled == len(self._blocks[-1]):
+                most = max(len(rows), _BLOCK_BYTES // max(4 * rows[0].numel(), 1))
+                self._blocks.append(torch.empty((most, *rows.shape[1:]), dtype=torch.float32))
+                self._filled = 0
+            part = rows[: len(self._blocks[-1]) - self._filled]
+            self._blocks[-1][self._filled : self._filled + len(part)].copy_(part)
+            self._filled += len(part)
+            rows = rows[len(part) :]
+
+    def all(self) -> Tensor:
+        """All rows so far, as a copy."""
+        return torch.cat([*self._blocks[:-1], self._blocks[-1][: self._filled]])
 
 
 def measure_passes(
