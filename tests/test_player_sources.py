@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.player import sources
+from app.scripts import bundle
 
 MODULES = sorted(Path(sources.__file__).parent.rglob("*.js"))
 
@@ -14,7 +15,7 @@ def test_modules_come_once_each_and_after_what_they_import(tmp_path):
     (tmp_path / "js/b.js").write_text('import { a } from "./a.js";\nexport function b() { return a; }\n')
     entry = tmp_path / "entry.js"
     entry.write_text('import { a } from "./js/a.js";\nimport { b } from "./js/b.js";\nexport default () => a + b();\n')
-    assert sources.bundle(entry).split("\n") == [
+    assert bundle(entry).split("\n") == [
         *("const a = 1;", ""),
         *("function b() { return a; }", ""),
         *("export default () => a + b();", ""),
@@ -24,7 +25,7 @@ def test_modules_come_once_each_and_after_what_they_import(tmp_path):
 def test_modules_that_import_one_another_come_once(tmp_path):
     (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = () => b;\n')
     (tmp_path / "b.js").write_text('import { a } from "./a.js";\nexport const b = () => a;\n')
-    assert sources.bundle(tmp_path / "a.js").count("const a") == 1
+    assert bundle(tmp_path / "a.js").count("const a") == 1
 
 
 def test_every_module_is_in_the_script():

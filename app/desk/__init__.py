@@ -5,22 +5,18 @@ The buttons answer at once; the choice goes to the server, where only the blocks
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import streamlit as st
 from jaxtyping import Float32
 
-from app.player.sources import bundle
+from app.components import component
 from app.text import significant
 from tokenlearner.palette import hex_color, token_color, token_name, token_number
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 _COMPONENT: Final = "desk"
@@ -85,7 +81,7 @@ def draw(
         waiting: Whether its buttons cannot be pressed yet; they stay as they are.
     """
     data = desk_data(num_tokens, maps, worth, worth_words, _held(num_tokens))
-    _component()(
+    component("token_desk", _FOLDER / "desk")(
         key=_COMPONENT,
         data=data | {"waiting": waiting},
         on_desk_change=lambda: _take(num_tokens),
@@ -156,14 +152,3 @@ def _take(num_tokens: int) -> None:
     told = said.get("desk") if isinstance(said, Mapping) else None
     if isinstance(told, Mapping) and told.get("of") == num_tokens:
         st.session_state[_key(num_tokens)] = dict(told)
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "token_desk", html=_read("desk.html"), css=_read("desk.css"), js=bundle(_FOLDER / "desk.js")
-    )
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")

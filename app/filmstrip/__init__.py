@@ -6,22 +6,18 @@ Dragging shows at once; the part goes to the server when it is let go.
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import streamlit as st
 from jaxtyping import Float64
 
-from app.player.sources import bundle
+from app.components import component
 from app.strips import StripView
 from tokenlearner.media import MediaInfo
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 _TICKS_PER_S: Final = 10_000
@@ -55,7 +51,7 @@ def filmstrip(media: MediaInfo, view: StripView, *, player: str | None, key: str
         start: The part to begin with.
     """
     part = held(key, start)
-    _component()(
+    component("filmstrip", _FOLDER / "filmstrip")(
         key=key, data=strip_data(media, view, part, player=player), on_part_change=lambda: _take(media, view, key)
     )
     return part
@@ -138,14 +134,3 @@ def _take(media: MediaInfo, view: StripView, key: str) -> None:
 
 def _state(key: str) -> str:
     return f"part of {key}"
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "filmstrip", html=_read("filmstrip.html"), css=_read("filmstrip.css"), js=bundle(_FOLDER / "filmstrip.js")
-    )
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")

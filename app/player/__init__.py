@@ -5,21 +5,19 @@ One payload goes to the browser (`app.player.payload`); every display control wo
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 import numpy as np
-import streamlit as st
 from jaxtyping import Float, Float32
 
+from app.components import component, ignore
 from app.player.payload import PlayerOptions, PlayerState, pack
-from app.player.sources import player_css, player_html, player_js
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 __all__ = ["PlayerState", "token_player"]
+
+_FOLDER: Final = Path(__file__).parent
 
 
 def token_player(
@@ -92,15 +90,6 @@ def token_player(
         frame_hw=frame_hw,
         clip_id=clip_id,
     )
-    result = _component()(key=key, data=data, on_view_change=_ignore)
+    result = component("token_player", _FOLDER / "player")(key=key, data=data, on_view_change=ignore)
     view = result.get("view")
     return PlayerState.from_dict(view) if report and view else None
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component("token_player", html=player_html(), css=player_css(), js=player_js())
-
-
-def _ignore() -> None:
-    """Streamlit names a state only where a callback is given."""

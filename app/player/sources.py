@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 from typing import Final
 
+from app.scripts import bundle
+
 _FOLDER: Final = Path(__file__).parent
-_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "([^"]+)";\n', re.MULTILINE)
-_EXPORT: Final = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
 @functools.cache
@@ -28,25 +27,3 @@ def player_css() -> str:
 def player_js() -> str:
     """One ES module: player.js with the modules it imports before it, each once."""
     return bundle(_FOLDER / "player.js")
-
-
-def bundle(entry: Path) -> str:
-    """Concatenate an ES module and all that it imports by relative path, dependencies first.
-
-    Imports and `export` keywords of named things fall away; `export default` of the entry stays. All top-level
-    names share one scope, so they must differ between the files.
-    """
-    parts: dict[Path, str] = {}
-
-    def add(path: Path) -> None:
-        if path in parts:
-            return
-        parts[path] = ""  # Marked before its imports are followed: two modules may import one another's functions.
-        text = path.read_text("utf-8")
-        for name in _IMPORT.findall(text):
-            add((path.parent / name).resolve())
-        del parts[path]
-        parts[path] = _EXPORT.sub("", _IMPORT.sub("", text))
-
-    add(entry.resolve())
-    return "\n".join(parts.values())

@@ -5,20 +5,15 @@ The panel follows the player of the same page by its events and moves it on a cl
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
-import streamlit as st
 from jaxtyping import Float32, Float64, Int64
 
-from app.player.sources import bundle
+from app.components import component
 from app.text import class_label
 from tokenlearner.engine import Analysis
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 TOP: Final = 5
@@ -38,7 +33,7 @@ def prediction_panel(found: Analysis, *, player: str, key: str, whole: Analysis 
         key: Name of the panel on the page.
         whole: The same with all its tokens, to be marked on the bars; None to compare with nothing.
     """
-    _component()(key=key, data=panel_data(found, player=player, whole=whole))
+    component("prediction_panel", _FOLDER / "predictions")(key=key, data=panel_data(found, player=player, whole=whole))
 
 
 def panel_data(found: Analysis, *, player: str, whole: Analysis | None = None) -> dict[str, Any]:
@@ -108,17 +103,3 @@ def _scaled(probs: Float32[np.ndarray, " classes"]) -> list[int]:
 def _end_s(times_s: Float64[np.ndarray, " clips"]) -> float:
     """When the last entry ends, as long as the one before."""
     return float(times_s[-1] + (times_s[-1] - times_s[-2] if len(times_s) > 1 else 0.0))
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "prediction_panel",
-        html=_read("predictions.html"),
-        css=_read("predictions.css"),
-        js=bundle(_FOLDER / "predictions.js"),
-    )
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import streamlit as st
 
 from app import cache, desk
+from app.components import component, ignore
 from app.explore.page import Here
 from app.items import samples
 from app.jobs import Job, JobState, Ticket
 from app.player.payload import PlayerState
-from app.player.sources import bundle
 from app.results import Shown
 from app.takeaway import link
 from app.takeaway.files import KINDS, Order, file_stem
 from app.text import plain, size
 from tokenlearner.engine import Analysis, Progress
 from tokenlearner.errors import Cancelled, TokenLearnerError
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 _KEY: Final = "takeaway"
@@ -76,7 +72,9 @@ def draw(at: Here, shown: Shown, found: Analysis, player: str) -> None:
 def _area(at: Here, shown: Shown, found: Analysis, player: str) -> None:
     made: Made | None = st.session_state.get(_MADE)
     busy = made is not None and not made.job.state.is_final
-    asked = _component()(key=_KEY, data=_data(shown, found, player, busy), on_make_change=_ignore).get("make")
+    asked = component("takeaway", _FOLDER / "panel")(
+        key=_KEY, data=_data(shown, found, player, busy), on_make_change=ignore
+    ).get("make")
     if isinstance(asked, Mapping) and asked.get("kind") in KINDS and not busy:
         _start(at, shown, found, str(asked["kind"]), PlayerState.from_dict(asked.get("view") or {}))
         st.rerun(scope="fragment")
@@ -223,17 +221,3 @@ def _to_restore(shown: Shown) -> dict[str, Any] | None:
     if wanted is None or not wanted.is_for(shown.request.item):
         return None
     return {"id": repr(wanted), "view": wanted.state.to_dict()}
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "takeaway",
-        html=(_FOLDER / "panel.html").read_text("utf-8"),
-        css=(_FOLDER / "panel.css").read_text("utf-8"),
-        js=bundle(_FOLDER / "panel.js"),
-    )
-
-
-def _ignore() -> None:
-    """Streamlit names a trigger only where a callback is given."""

@@ -19,8 +19,9 @@ from typing import Any, Final
 from app.charts import compute_bars, stage_legend
 from app.clips import BrowserClip
 from app.player.payload import PlayerOptions, PlayerState, pack
-from app.player.sources import bundle, player_css, player_html
+from app.player.sources import player_css, player_html
 from app.predictions import panel_data
+from app.scripts import bundle
 from app.text import count, millions, operations, percent, seconds
 from tokenlearner import render
 from tokenlearner.engine import Analysis

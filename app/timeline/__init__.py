@@ -6,23 +6,18 @@ place that is pinned in the player has a lane of its own, with every token's wei
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
-import streamlit as st
 from jaxtyping import Float
 
-from app.player.sources import bundle
+from app.components import component
 from app.text import percent
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import format_weight, hex_color, is_share, token_color, token_name, token_number
 from tokenlearner.switches import HEURISTIC
 from tokenlearner.tracks import Moment, Tracks, frame_xy, path_length, prediction_moments
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 SCALE: Final = 1000
@@ -39,7 +34,7 @@ def timeline(found: Analysis, tracks: Tracks, *, player: str, key: str) -> None:
         player: Key of the player that it follows.
         key: Name of the timeline on the page.
     """
-    _component()(key=key, data=timeline_data(found, tracks, player=player))
+    component("token_timeline", _FOLDER / "timeline")(key=key, data=timeline_data(found, tracks, player=player))
 
 
 def timeline_data(found: Analysis, tracks: Tracks, *, player: str) -> dict[str, Any]:
@@ -128,14 +123,3 @@ def _end_s(found: Analysis) -> float:
     """When the last step ends, as long as the one before."""
     times = found.timestamps_s
     return float(times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0))
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "token_timeline", html=_read("timeline.html"), css=_read("timeline.css"), js=bundle(_FOLDER / "timeline.js")
-    )
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")

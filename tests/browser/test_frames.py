@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.filmstrip import _FOLDER, _read
-from app.player.sources import bundle
+from app.scripts import bundle
 from tests.browser.playing import press
 from tests.browser.test_app import LIMIT_MS, SETTLE_MS, open_page, upload
 from tests.engine_cases import pictures

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from app import timeline
 from app.clips import BrowserClip, ClipRecorder
 from app.player.payload import PlayerOptions, PlayerState, pack
-from app.player.sources import bundle
+from app.scripts import bundle
 from app.timeline import timeline_data
 from tests.browser.playing import press, seek, update, weights
 from tests.engine_cases import V10, pictures, tiny_model, write_clip

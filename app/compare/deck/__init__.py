@@ -5,20 +5,15 @@ It finds the players of the page, keeps them in step however one of them is move
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
-import streamlit as st
 
 from app.compare.disagreement import Disagreement, Peak
-from app.player.sources import bundle
+from app.components import component
 from app.text import class_label, percent
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 SCALE: Final = 1000
@@ -46,7 +41,7 @@ def deck(
         start_s: Where the playhead stands at first; None for the clip's start.
         key: Name of the element on the page.
     """
-    _component()(
+    component("compare_deck", _FOLDER / "deck")(
         key=key, data=deck_data(players, compared, clip=clip, still=still) | {"link": dict(link), "start": start_s}
     )
 
@@ -99,13 +94,3 @@ def _peak(compared: Disagreement, peak: Peak, letters: Sequence[str]) -> dict[st
         "words": f"{peak.time_s:.2f} s: {percent(peak.divergence)} of the probability has moved between A and "
         f"{letter}; {said}.",
     }
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "compare_deck",
-        html=(_FOLDER / "deck.html").read_text("utf-8"),
-        css=(_FOLDER / "deck.css").read_text("utf-8"),
-        js=bundle(_FOLDER / "deck.js"),
-    )

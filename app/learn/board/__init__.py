@@ -6,21 +6,17 @@ Pointing and the token of a painted map need no server; a painted map is told to
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import streamlit as st
 from jaxtyping import Float32, UInt8
 
-from app.player.sources import bundle
+from app.components import component, ignore
 from tokenlearner.media import encode_jpeg
 from tokenlearner.palette import HEAT_LUT
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).parent
 _JPEG_QUALITY: Final = 88
@@ -72,7 +68,7 @@ def board(
         presets=presets,
         features=features,
     )
-    _component()(key=key, data=data, on_painted_change=_ignore)
+    component("lesson_board", _FOLDER / "board")(key=key, data=data, on_painted_change=ignore)
 
 
 def painted(
@@ -153,17 +149,3 @@ def picture_url(picture: UInt8[np.ndarray, "height width 3"]) -> str:
 
 def _rounded(values: Float32[np.ndarray, "rows cols"]) -> list[float]:
     return [round(float(value), _DIGITS) for value in values.ravel()]
-
-
-@functools.cache
-def _component() -> ComponentRenderer:
-    return st.components.v2.component(
-        "lesson_board",
-        html=(_FOLDER / "board.html").read_text("utf-8"),
-        css=(_FOLDER / "board.css").read_text("utf-8"),
-        js=bundle(_FOLDER / "board.js"),
-    )
-
-
-def _ignore() -> None:
-    """Streamlit names a state only where a callback is given."""

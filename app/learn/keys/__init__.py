@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app.player.sources import bundle
+from app.scripts import bundle
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
