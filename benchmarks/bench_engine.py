@@ -23,12 +23,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from noise import write_noise
 from turns import compare as compare_with
 
 from tokenlearner.engine import Analysis, AnalysisSettings, Engine, default_model_name
 from tokenlearner.engine.network import Choice, Network
 from tokenlearner.flops import CONVENTION
-from tokenlearner.media import Sampling, VideoWriter, open_media, probe
+from tokenlearner.media import Sampling, open_media, probe
 from tokenlearner.samples import sample_path
 from tokenlearner.weights import load_model
 
@@ -50,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         if args.clip is None:
-            write_clip(clip, args.frames, (height, width))
+            write_noise(clip, args.frames, (height, width))
         else:
             clip = Path(args.clip) if Path(args.clip).exists() else sample_path(args.clip)
         settings = AnalysisSettings(sampling=sampling_of(clip, args.frames))
@@ -83,18 +84,6 @@ def sampling_of(clip: Path, frames: int) -> Sampling:
     info = probe(clip)
     end_s = None if info.num_frames <= frames else frames * info.duration_s / info.num_frames
     return Sampling(end_s=end_s, max_frames=frames)
-
-
-def write_clip(path: Path, frames: int, frame_hw: tuple[int, int]) -> Path:
-    """Write a clip of moving noise at 30 pictures a second."""
-    height, width = frame_hw
-    rng = np.random.default_rng(0)
-    wide = rng.integers(0, 255, (height // 8, (width + 4 * frames) // 8 + 1, 3), dtype=np.uint8)
-    wide = wide.repeat(8, axis=0).repeat(8, axis=1)
-    with VideoWriter(path, (len(wide), width)) as writer:
-        for i in range(frames):
-            writer.write(np.ascontiguousarray(wide[:, 4 * i : 4 * i + width]), i / 30)
-    return path
 
 
 def decoded(clip: Path, found: Analysis) -> torch.Tensor:

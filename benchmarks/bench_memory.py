@@ -16,11 +16,11 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 import numpy as np
+from noise import write_noise
 
 from tokenlearner.engine import Analysis, AnalysisSettings, Engine, Progress, default_model_name
-from tokenlearner.media import Sampling, VideoWriter
+from tokenlearner.media import Piece, Sampling, join_pieces
 from tokenlearner.weights import load_model
 
 MIB = 1024**2
@@ -98,28 +98,10 @@ def resident_bytes() -> int:
 
 
 def long_clip(folder: Path, frame_hw: tuple[int, int], fps: int, seconds: int) -> Path:
-    """A clip of moving noise; a short one is encoded once and its packets are joined end to end."""
-    height, width = frame_hw
-    part, whole = folder / "part.mp4", folder / "whole.mp4"
-    rng = np.random.default_rng(0)
-    wide = rng.integers(0, 255, (height // 8, (width + 2 * fps * _PART_S) // 8 + 1, 3), dtype=np.uint8)
-    wide = wide.repeat(8, axis=0).repeat(8, axis=1)
-    with VideoWriter(part, frame_hw, last_frame_s=1 / fps) as writer:
-        for i in range(fps * _PART_S):
-            writer.write(np.ascontiguousarray(wide[:height, 2 * i : 2 * i + width]), i / fps)
-    with av.open(str(whole), "w") as target:
-        stream = None
-        for turn in range(-(-seconds // _PART_S)):
-            with av.open(str(part)) as source:
-                given = source.streams.video[0]
-                stream = stream or target.add_stream_from_template(given)
-                assert given.time_base is not None
-                shift = round(turn * _PART_S / given.time_base)
-                for packet in source.demux(given):
-                    if packet.pts is None or packet.dts is None:
-                        continue
-                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
-                    target.mux(packet)
+    """A clip of moving noise; a short one is encoded once and joined end to end."""
+    part = write_noise(folder / "part.mp4", fps * _PART_S, frame_hw, fps=fps, speed=2)
+    whole = folder / "whole.mp4"
+    join_pieces([Piece(part, turn * _PART_S) for turn in range(-(-seconds // _PART_S))], whole)
     return whole
 
 

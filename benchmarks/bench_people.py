@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from bench_memory import MIB, resident_bytes
+from noise import write_noise
 
 from app.items import from_upload
 from app.models import ModelChoice, from_listed
@@ -28,7 +28,7 @@ from app.results import Request
 from app.server import Server, compute_devices
 from tokenlearner.cards import scan_models
 from tokenlearner.engine import AnalysisSettings, Engine, default_model_name
-from tokenlearner.media import Sampling, VideoWriter
+from tokenlearner.media import Sampling
 
 _MOVES = (4, 12, 16)
 
@@ -75,7 +75,8 @@ def main() -> None:
     server = Server(grace_s=0.1)
     engine = server.engine(model, device)
     with tempfile.TemporaryDirectory() as folder:
-        clips = [write_clip(Path(folder) / f"{i}.mp4", args.frames, (height, width), i) for i in range(args.people)]
+        paths = [Path(folder) / f"{i}.mp4" for i in range(args.people)]
+        clips = [write_noise(path, args.frames, (height, width), seed=i) for i, path in enumerate(paths)]
         alone_s = seconds_alone(engine, clips)
         give_back()
         before = resident_bytes()
@@ -116,18 +117,6 @@ def seconds_alone(engine: Engine, clips: Sequence[Path]) -> float:
     seconds = time.perf_counter() - begin
     engine.features.clear()
     return seconds
-
-
-def write_clip(path: Path, frames: int, frame_hw: tuple[int, int], seed: int) -> Path:
-    """A clip of moving noise, another one for each seed."""
-    height, width = frame_hw
-    rng = np.random.default_rng(seed)
-    wide = rng.integers(0, 255, (height // 8, (width + 2 * frames) // 8 + 1, 3), dtype=np.uint8)
-    wide = wide.repeat(8, axis=0).repeat(8, axis=1)
-    with VideoWriter(path, (len(wide), width)) as writer:
-        for i in range(frames):
-            writer.write(np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]), i / 30)
-    return path
 
 
 def give_back() -> None:

@@ -43,11 +43,10 @@ def draw() -> None:
         opened.follow(known)
         with choice.container(horizontal=True, vertical_alignment="center", gap="small", key="compare-source"):
             item = source.choose_item(at)
-            main, device = model_choice.chosen(known, item.kind)
-            offered = presets(known, main)
-            usual = offered[0].lanes if offered else (lane_of(main),) * FEWEST
+            first, device = model_choice.chosen(known, item.kind)
+            usual = next((preset.lanes for preset in presets(known, first)), (lane_of(first),) * FEWEST)
             lanes = state.get(known, usual)
-            source.choose_preset(offered, lanes)
+            source.choose_preset(presets(known, named(known, lanes[0].model)), lanes)
             st.button(
                 "Lane",
                 icon=":material/add:",

@@ -1,4 +1,4 @@
-"""From an evaluation to the measured part of a model card: flat rows, four digits."""
+"""From an evaluation to the measured part of a model card: flat rows, five digits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tokenlearner.analysis.maps import MapQuality
 from tokenlearner.analysis.objects import ObjectMass
 from tokenlearner.analysis.results import ChoiceResult, ClipEvaluation, Evaluation, FollowingResult
 
-_DIGITS = 4
+_DIGITS = 5
+"""Of a share: three in percent, and one more so that rounding again does not move the third."""
 
 
 def card_metrics(found: Evaluation) -> dict[str, Any]:
