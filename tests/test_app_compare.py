@@ -11,12 +11,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import cache
+from app.compare.lanes import Lane
 from app.explore import asking
 from app.results import Shown
 from app.server import Server
 from app.text import operations, percent
-from app.visits import Visit
 from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.app_pages import app_page, button, captions, visit_of
 from tests.engine_cases import TINY, VIDEO, pictures, write_clip
 from tokenlearner import cards, flops
 from tokenlearner.engine import plan_geometry
@@ -35,15 +36,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(models: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with a photograph, not run yet."""
-    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
-    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
-    st.cache_data.clear()
-    at = AppTest.from_file(repository / "app" / "views" / "compare.py", default_timeout=LIMIT_S)
-    at.session_state["compared instead of"] = ("sample:cat", None)
-    yield at
-    st.cache_data.clear()
+    script = repository / "app" / "views" / "compare.py"
+    with app_page(script, models, monkeypatch, compared_instead_of=("sample:cat", None)) as at:
+        yield at
 
 
 def settled(at: AppTest) -> AppTest:
@@ -57,14 +54,6 @@ def settled(at: AppTest) -> AppTest:
         assert visit.job is None or visit.job[1].wait(LIMIT_S)
         at.run()
     pytest.fail("the page did not settle")
-
-
-def visit_of(at: AppTest) -> Visit:
-    return cache.server().visits.arrive(at.session_state["visit"])
-
-
-def button(at: AppTest, label: str):
-    return next(widget for widget in at.button if widget.label == label)
 
 
 def choose(at: AppTest, preset: str) -> AppTest:
@@ -97,8 +86,11 @@ def mega(loc: int | None, num_tokens: int | None) -> str:
     return operations(flops.compute(TINY, image_hw=CAT.input_hw, loc=loc, num_tokens=num_tokens).total_macs, "MACs")[0]
 
 
-def captions(at: AppTest) -> str:
-    return "\n".join(caption.value for caption in at.caption)
+def test_a_comparison_is_of_the_first_lanes_model(page):
+    page.session_state["compare lanes"] = (Lane(model="video", loc=1, num_tokens=4, random=False),) * 2
+    at = choose(settled(page), "6 tokens | 2 tokens")
+    assert [lane.model for lane in at.session_state["compare lanes"]] == ["video", "video"]
+    assert [lane.num_tokens for lane in at.session_state["compare lanes"]] == [6, 2]
 
 
 def test_the_page_opens_with_many_tokens_beside_few(page):

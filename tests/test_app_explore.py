@@ -16,8 +16,8 @@ from app.explore import asking
 from app.explore.source import new_files
 from app.server import Server
 from app.text import millions, operations, percent
-from app.visits import Visit
 from tests.app_cases import LIMIT_S, save_tiny_model, until
+from tests.app_pages import app_page, button, captions, metrics, visit_of
 from tests.engine_cases import TINY, VIDEO, pictures, write_clip, write_photo
 from tokenlearner import cards, flops
 from tokenlearner.engine import plan_geometry
@@ -35,15 +35,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(models: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with a photograph and the tiny model, not run yet."""
-    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
-    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
-    st.cache_data.clear()
-    at = AppTest.from_file(repository / "streamlit_app.py", default_timeout=LIMIT_S)
-    at.session_state["item"] = "sample:cat"
-    yield at
-    st.cache_data.clear()
+    with app_page(repository / "streamlit_app.py", models, monkeypatch, item="sample:cat") as at:
+        yield at
 
 
 def settled(at: AppTest) -> AppTest:
@@ -64,20 +59,8 @@ def settled(at: AppTest) -> AppTest:
     pytest.fail("the page did not settle")
 
 
-def visit_of(at: AppTest) -> Visit:
-    return cache.server().visits.arrive(at.session_state["visit"])
-
-
 def slider(at: AppTest, label: str):
     return next(widget for widget in (*at.slider, *at.select_slider) if widget.label == label)
-
-
-def button(at: AppTest, label: str):
-    return next(widget for widget in at.button if widget.label == label)
-
-
-def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
 
 
 def beside(at: AppTest) -> dict[str, str]:
@@ -92,10 +75,6 @@ def lead(at: AppTest) -> str:
 
 def mega(count: int) -> str:
     return operations(count, "MACs")[0]
-
-
-def captions(at: AppTest) -> str:
-    return "\n".join(caption.value for caption in at.caption)
 
 
 def upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:

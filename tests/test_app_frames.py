@@ -16,9 +16,10 @@ from app.items import Item, samples
 from app.results import EVERYBODY
 from app.strips import PARTS, Strips, StripView
 from tests.app_cases import LIMIT_S, save_tiny_model, until
+from tests.app_pages import button, captions, visit_of
 from tests.engine_cases import VIDEO, pictures, write_photo
 from tests.media_cases import write_video
-from tests.test_app_explore import button, captions, settled, upload, visit_of
+from tests.test_app_explore import settled, upload
 from tokenlearner import cards
 from tokenlearner.media import MediaInfo, VideoWriter, probe
 

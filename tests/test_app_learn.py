@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 from app.learn.costs import vit_b16
 from app.learn.lesson import STEPS
 from app.text import operations, percent
-from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.app_cases import save_tiny_model
+from tests.app_pages import app_page, control, metrics
 from tests.engine_cases import TINY, VIDEO, write_photo
 from tokenlearner import cards, flops
 
@@ -26,14 +27,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(models: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with tiny models, not run yet."""
-    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
-    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
-    monkeypatch.syspath_prepend(str(repository))
-    st.cache_data.clear()
-    yield AppTest.from_file(repository / "app" / "views" / "learn.py", default_timeout=LIMIT_S)
-    st.cache_data.clear()
+    with app_page(repository / "app" / "views" / "learn.py", models, monkeypatch) as at:
+        yield at
 
 
 def run(at: AppTest, step: int | None = None) -> AppTest:
@@ -45,18 +42,9 @@ def run(at: AppTest, step: int | None = None) -> AppTest:
     return at
 
 
-def control(at: AppTest, label: str):
-    widgets = (*at.slider, *at.select_slider, *at.toggle, *at.selectbox, *at.segmented_control)
-    return next(widget for widget in widgets if widget.label == label)
-
-
 def choose(at: AppTest, label: str, value: object) -> AppTest:
     control(at, label).set_value(value)
     return run(at)
-
-
-def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
 
 
 def words(at: AppTest) -> str:

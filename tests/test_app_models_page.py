@@ -23,6 +23,7 @@ from app.models_page import bring, facts, heat
 from app.models_page import main as models_page
 from app.text import millions
 from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.app_pages import app_page
 from tests.engine_cases import TINY, VIDEO, tiny_model
 from tests.timm_cases import tiny_timm
 from tokenlearner import cards, flops
@@ -84,13 +85,9 @@ def models(tmp_path: Path) -> Path:
 @pytest.fixture
 def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with two tiny models, not run yet."""
-    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
-    monkeypatch.syspath_prepend(str(repository))
-    st.cache_data.clear()
-    at = AppTest.from_file(repository / "app" / "views" / "models.py", default_timeout=LIMIT_S)
-    at.session_state[bring.PICKED] = "tiny"
-    yield at
-    st.cache_data.clear()
+    script = repository / "app" / "views" / "models.py"
+    with app_page(script, models, monkeypatch, **{bring.PICKED: "tiny"}) as at:
+        yield at
 
 
 def run(at: AppTest, part: str = "Overview") -> AppTest:

@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import cache
@@ -17,10 +16,9 @@ from app.explore import parts as page_parts
 from app.items import from_upload
 from app.jobs import JobState
 from app.server import Server
-from app.visits import Visit
 from tests.app_cases import LIMIT_S, request_for, save_tiny_model, tiny_choice, until
+from tests.app_pages import app_page, captions, visit_of
 from tests.engine_cases import pictures, write_clip
-from tokenlearner import cards
 from tokenlearner.engine import AnalysisSettings, parts
 from tokenlearner.engine.network import Network
 from tokenlearner.errors import Cancelled
@@ -168,19 +166,10 @@ def page(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> I
     models = tmp_path / "models"
     models.mkdir()
     save_tiny_model(models)
-    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
-    monkeypatch.setenv("TOKENLEARNER_CACHE", str(tmp_path))
-    st.cache_data.clear()
-    at = AppTest.from_file(repository / "streamlit_app.py", default_timeout=LIMIT_S)
-    at.session_state["item"] = "sample:cat"
-    at.run()
-    finished(at)
-    yield at
-    st.cache_data.clear()
-
-
-def visit_of(at: AppTest) -> Visit:
-    return cache.server().visits.arrive(at.session_state["visit"])
+    with app_page(repository / "streamlit_app.py", models, monkeypatch, item="sample:cat") as at:
+        at.run()
+        finished(at)
+        yield at
 
 
 def finished(at: AppTest) -> None:
@@ -194,10 +183,6 @@ def finished(at: AppTest) -> None:
         if visit.job is None and "Cancel" not in [button.label for button in at.button]:
             return
     pytest.fail("the page did not settle")
-
-
-def captions(at: AppTest) -> str:
-    return "\n".join(caption.value for caption in at.caption)
 
 
 def sliders(at: AppTest) -> dict[str, object]:

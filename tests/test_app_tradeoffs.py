@@ -13,6 +13,7 @@ from app.tradeoffs import measure, published, timing
 from app.tradeoffs.design import Design
 from app.tradeoffs.marks import counted
 from tests.app_cases import LIMIT_S, save_tiny_model
+from tests.app_pages import app_page, button, control, metrics
 from tests.test_tradeoffs_timing import comparison
 from tokenlearner import cards
 from tokenlearner.cli import main
@@ -30,11 +31,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with the tiny model, not run yet."""
-    monkeypatch.setattr(cards, "BUNDLED_DIR", models)
-    monkeypatch.syspath_prepend(str(repository))
-    st.cache_data.clear()
-    yield AppTest.from_file(repository / "app" / "views" / "tradeoffs.py", default_timeout=LIMIT_S)
-    st.cache_data.clear()
+    with app_page(repository / "app" / "views" / "tradeoffs.py", models, monkeypatch) as at:
+        yield at
 
 
 def run(at: AppTest, part: str | None = None) -> AppTest:
@@ -45,15 +43,6 @@ def run(at: AppTest, part: str | None = None) -> AppTest:
     return at
 
 
-def control(at: AppTest, label: str):
-    widgets = (*at.slider, *at.select_slider, *at.toggle, *at.selectbox, *at.segmented_control)
-    return next(widget for widget in widgets if widget.label == label)
-
-
-def button(at: AppTest, label: str):
-    return next(widget for widget in at.button if widget.label == label)
-
-
 def press(at: AppTest, label: str) -> AppTest:
     button(at, label).click()
     return run(at)
@@ -62,10 +51,6 @@ def press(at: AppTest, label: str) -> AppTest:
 def choose(at: AppTest, label: str, value: object) -> AppTest:
     control(at, label).set_value(value)
     return run(at)
-
-
-def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
 
 
 def words(at: AppTest) -> str:
