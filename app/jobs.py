@@ -49,13 +49,17 @@ class Job(Generic[Result]):
         owner: Who asked, e.g. a visit; a name that the worker only compares.
         slot: What it is for; a newer job of the same owner and slot takes its place.
         quick: Whether it goes ahead of long jobs.
+        gives_way: Whether quick jobs run in between when it reports.
         cancelled: Set to ask the work to stop.
     """
 
-    def __init__(self, worker: Worker, work: Callable[[Ticket], Result], owner: str, slot: str, quick: bool) -> None:
+    def __init__(
+        self, worker: Worker, work: Callable[[Ticket], Result], owner: str, slot: str, quick: bool, gives_way: bool
+    ) -> None:
         self.owner = owner
         self.slot = slot
         self.quick = quick
+        self.gives_way = gives_way
         self.cancelled = threading.Event()
         self._worker = worker
         self._work: Callable[[Ticket], Result] | None = work
@@ -147,7 +151,7 @@ class Ticket:
         Handed to the engine as its progress callback, this is called between batches.
         """
         self._job._progress = progress
-        if not self._job.quick:
+        if self._job.gives_way:
             self._worker.run_quick_jobs()
 
 
@@ -169,7 +173,15 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, work: Callable[[Ticket], Result], *, owner: str, slot: str, quick: bool = False) -> Job[Result]:
+    def submit(
+        self,
+        work: Callable[[Ticket], Result],
+        *,
+        owner: str,
+        slot: str,
+        quick: bool = False,
+        gives_way: bool | None = None,
+    ) -> Job[Result]:
         """Put a piece of work in line; an earlier job of the same owner and slot is cancelled.
 
         Args:
@@ -177,11 +189,12 @@ class Worker:
             owner: Who asks.
             slot: What it is for.
             quick: Run it ahead of long jobs, and between the batches of the one that runs.
+            gives_way: Whether quick jobs run in between whenever it reports; None: long jobs do, quick ones do not.
 
         Raises:
             QueueFull: If too many wait already.
         """
-        job = Job(self, work, owner, slot, quick)
+        job = Job(self, work, owner, slot, quick, not quick if gives_way is None else gives_way)
         with self._changed:
             for earlier in self._all():
                 if (earlier.owner, earlier.slot) == (owner, slot):

@@ -203,16 +203,17 @@ class Server:
         """Time one forward pass of one input on a device, once for all visitors.
 
         In turns with the plain network, so that both meet the same disturbances; of each the calmest turn counts.
+        A slider or a muted token does not wait for it: between two passes it gives way.
 
         Raises:
             QueueFull: If too many wait already.
         """
-        return self.worker(device).submit(
-            lambda ticket: self._measure(ticket, model, device, image_hw, view),
-            owner=visit.id,
-            slot="latency",
-            quick=True,
-        )
+
+        def work(ticket: Ticket) -> Latency:
+            begun = Progress(0, None, 0.0, None, "timing")
+            return self._measure(ticket, model, device, image_hw, view, lambda: ticket.report(begun))
+
+        return self.worker(device).submit(work, owner=visit.id, slot="latency", quick=True, gives_way=True)
 
     def measure_latencies(
         self, visit: Visit, device: str, settings: Mapping[str, tuple[ModelChoice, tuple[int, int], View]]
@@ -250,9 +251,9 @@ class Server:
         device: str,
         image_hw: tuple[int, int],
         view: View,
-        report: Callable[[], None] = lambda: None,
+        report: Callable[[], None],
     ) -> Latency:
-        """Time a setting in turns with the plain network; `report` is called between turns, which lets others in."""
+        """Time a setting in turns with the plain network; `report` is called before each pass, which lets others in."""
         measured = dict.fromkeys((PLAIN, (view[0], view[1], ())))
         engine = self.engine(model, device)
         found: Latency | None = None
@@ -261,7 +262,6 @@ class Server:
             if turn and time.monotonic() - begin > _LATENCY_BUDGET_S:
                 break  # a slow network: others wait for the device
             for one in measured:
-                report()
                 found = engine.measure_latency(
                     image_hw=image_hw,
                     loc=one[0],
@@ -269,6 +269,7 @@ class Server:
                     repeats=_LATENCY_REPEATS,
                     budget_s=_LATENCY_BUDGET_S / _LATENCY_TURNS / len(measured),
                     cancel=ticket.cancel,
+                    between=report,
                 )
                 key = (model.card.name, device, image_hw, one)
                 known = self._latencies.get(key)

@@ -126,6 +126,19 @@ def test_a_quick_job_is_not_interrupted_by_another(worker):
     assert order == ["outer begins", "outer ends", "inner", "last"]
 
 
+def test_a_quick_job_that_gives_way_lets_others_in_whenever_it_reports(worker):
+    order: list[str] = []
+
+    def measuring(ticket: Ticket) -> None:
+        order.append("measuring begins")
+        worker.submit(note(order, "slider"), owner="b", slot="view", quick=True)
+        ticket.report(Progress(1, 2, 0.0, None, "testing"))
+        order.append("measuring ends")
+
+    worker.submit(measuring, owner="a", slot="latency", quick=True, gives_way=True).result()
+    assert order == ["measuring begins", "slider", "measuring ends"]
+
+
 def test_cancelling_a_job_that_waits_takes_it_out_of_the_line_at_once(worker):
     ran: list[str] = []
     gate, _ = begin(worker)

@@ -192,6 +192,26 @@ def test_latency_is_measured_once_for_all(server, anna, model):
     assert (plain.loc, plain.num_tokens) == (None, 0)
 
 
+def test_a_slider_does_not_wait_for_a_measurement(server, anna, item, model, monkeypatch):
+    shown = analysed(server, anna, item, model)
+    network = server.engine(model, "cpu")._network
+    full, suffix = network.full, network.suffix
+    done: list[str] = []
+    asked = []
+
+    def whole_pass(*args, **kwargs):
+        done.append("pass")
+        if len(done) == 2:
+            asked.append(server.rerun(anna, shown, (3, 2, ())))
+        return full(*args, **kwargs)
+
+    monkeypatch.setattr(network, "full", whole_pass)
+    monkeypatch.setattr(network, "suffix", lambda *args, **kwargs: (done.append("slider"), suffix(*args, **kwargs))[1])
+    server.measure_latency(anna, model, "cpu", (24, 40), (1, 3, ())).result()
+    assert asked[0].result().num_tokens == 2
+    assert done[:4] == ["pass", "pass", "slider", "pass"]
+
+
 def test_measuring_gives_way_within_one_pass(server, anna, model, monkeypatch):
     network = server.engine(model, "cpu")._network
     passes: list[int] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -262,6 +262,7 @@ class Engine:
         repeats: int = 20,
         budget_s: float = 5.0,
         cancel: threading.Event | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> Latency:
         """Time the whole network on this device: pixels in its memory to logits, after warming up.
 
@@ -274,6 +275,7 @@ class Engine:
             repeats: Passes that are measured.
             budget_s: Stop early after so many seconds, with at least three passes measured.
             cancel: Set it to stop; acts within one pass.
+            between: Called before each pass, in this thread, to let other work in; not part of what is measured.
 
         Raises:
             ConfigError: If the model cannot do it.
@@ -286,6 +288,12 @@ class Engine:
         shape = (batch_size, *((self.config.num_frames,) if self.config.num_frames else ()), *image_hw, 3)
         rgb = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         whole = Batcher(1, item=f"a batch of {batch_size}")  # one item: the batch, which is not to be halved
+
+        def pause() -> None:
+            _raise_if_set(cancel)
+            between()
+            _raise_if_set(cancel)
+
         (seconds,) = whole.run(
             [rgb],
             lambda only: measure_passes(
@@ -295,7 +303,7 @@ class Engine:
                 warm_up=_WARM_UP_PASSES,
                 repeats=repeats,
                 budget_s=budget_s,
-                between=lambda: _raise_if_set(cancel),
+                between=pause,
             ),
         )
         q1, median, q3 = (float(quantile) * 1000 for quantile in np.quantile(seconds, (0.25, 0.5, 0.75)))
