@@ -94,10 +94,6 @@ def strip_data(media: MediaInfo, view: StripView, part: Part, *, player: str | N
     }
 
 
-def _url(picture: bytes | None) -> str | None:
-    return None if picture is None else f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
-
-
 def on_frames(media: MediaInfo, view: StripView, start_s: float, end_s: float) -> tuple[float, float | None]:
     """A part that begins and ends between frames: the nearest one that holds at least one frame.
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from app.player.sources import player_css, player_html, player_js
+from app import player
+from tests.browser.bare import open_bare, put
 from tests.browser.limits import EXPECT_MS, SETTLE_MS
 from tests.browser.playing import update
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 START_LIMIT_S = 60.0
 expect.set_options(timeout=EXPECT_MS)
-BARE_PAGE = (Path(__file__).parent / "bare.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -116,21 +116,13 @@ def new_page(context_for: "Callable[..., BrowserContext]") -> "Iterator[Callable
 
 @pytest.fixture
 def open_player(new_page: "Callable[..., Page]") -> "Callable[..., Page]":
-    """Call with a payload to have it played on a page of its own, without Streamlit, mounted as Streamlit does.
-
-    In the page, `update(base64)` hands the player another payload, `told` lists what it told Python, and
-    `player_video` is its video.
-    """
+    """Call with a payload to have it played on a bare page, where `player_video` is the video."""
 
     def start(payload: bytes, **options: Any) -> "Page":
         page = new_page(**options)
-        page.route("http://player.test/", lambda route: route.fulfill(body=BARE_PAGE, content_type="text/html"))
-        page.route(
-            "http://player.test/player.js",
-            lambda route: route.fulfill(body=player_js(), content_type="text/javascript"),
-        )
-        page.goto("http://player.test/")
-        page.evaluate("([html, css]) => window.prepare(html, css)", [player_html(), player_css()])
+        open_bare(page)
+        put(page, Path(player.__file__).with_name("player"))
+        page.locator("video").evaluate("video => { window.player_video = video; }")
         update(page, payload)
         if page.locator("video").is_visible():
             page.wait_for_function("() => player_video.readyState >= 2 || player_video.error")

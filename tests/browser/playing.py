@@ -42,7 +42,10 @@ def player_payload(maps: np.ndarray | None = MAPS, *, clip: Clip | None = None, 
 
 def update(page: Page, payload: bytes) -> None:
     """Hand a payload to the player of a page without Streamlit."""
-    page.evaluate("base64 => window.update(base64)", base64.b64encode(payload).decode())
+    page.evaluate(
+        "base64 => player.show(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)))",
+        base64.b64encode(payload).decode(),
+    )
 
 
 def seek(page: Page, time_s: float) -> None:

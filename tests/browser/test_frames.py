@@ -5,13 +5,14 @@ What the strip does by itself is tried on a bare page, mounted as Streamlit does
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from app.filmstrip import _FOLDER, _read
-from app.scripts import bundle
+from app import filmstrip
+from tests.browser.bare import open_bare, put
 from tests.browser.playing import press
 from tests.browser.test_app import LIMIT_MS, SETTLE_MS, open_page, upload
 from tests.engine_cases import pictures
@@ -21,14 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FPS, COUNT = 25, 100
 NARROW = 390
-MOUNT = """async ([html, css]) => {
-  const host = document.body.appendChild(document.createElement("div"));
-  const shadow = host.attachShadow({ mode: "open" });
-  shadow.innerHTML = `<style>${css}</style>${html}`;
-  const mount = (await import("/filmstrip.js")).default;
-  window.told = [];
-  window.update = (data) => mount({ data, parentElement: shadow, setStateValue: (_, part) => told.push(part) });
-}"""
+FILES = Path(filmstrip.__file__).with_name("filmstrip")
 PICTURE = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='{}' height='9'/>"
 CLIP: dict[str, Any] = {
     "player": "player",
@@ -48,24 +42,19 @@ CLIP: dict[str, Any] = {
 def strip(new_page: Callable[..., Page]) -> Page:
     """The strip of a clip of 4 s, 25 frames per second, on a page of its own."""
     page = new_page(width=900, height=300, has_touch=True)
-    page.route("http://strip.test/", lambda route: route.fulfill(body="<body>", content_type="text/html"))
-    source = bundle(_FOLDER / "filmstrip.js")
-    page.route(
-        "http://strip.test/filmstrip.js", lambda route: route.fulfill(body=source, content_type="text/javascript")
-    )
-    page.goto("http://strip.test/")
-    page.evaluate(MOUNT, [_read("filmstrip.html"), _read("filmstrip.css")])
+    open_bare(page)
+    put(page, FILES)
     show(page)
     return page
 
 
 def show(page: Page, **changes: Any) -> None:
     """What a rerun of the page's script does."""
-    page.evaluate("data => { update(data); }", CLIP | changes)
+    page.evaluate("data => filmstrip.show(data)", CLIP | changes)
 
 
 def told(page: Page) -> list[tuple[float, float, int]]:
-    return [(part["start"], part["end"], part["version"]) for part in page.evaluate("told")]
+    return [(part["start"], part["end"], part["version"]) for _, part in page.evaluate("filmstrip.told")]
 
 
 def handle(page: Page, which: str) -> Locator:
@@ -118,7 +107,7 @@ def test_a_rerun_takes_nothing_back_that_is_newer(strip):
     keys(strip, "ArrowRight", "ArrowRight")
     show(strip, version=1, end=2.0)  # while keys are being pressed
     assert spoken(strip) == ("0.08 seconds", "2.00 seconds")
-    strip.wait_for_function("told.length === 2")
+    strip.wait_for_function("filmstrip.told.length === 2")
     assert told(strip)[-1] == (0.08, 2, 2)
     show(strip, version=3, start=1.0)  # the server's own wish, such as another part from a button
     assert spoken(strip) == ("1.00 seconds", "4.00 seconds")
@@ -176,7 +165,7 @@ def test_fingers_drag_too(strip):
         point = {"x": x + step * film["width"] / 8, "y": y}
         touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    strip.wait_for_function("told.length === 1")
+    strip.wait_for_function("filmstrip.told.length === 1")
     assert told(strip) == [(2, 4, 1)]
 
 

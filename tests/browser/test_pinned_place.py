@@ -15,8 +15,8 @@ from playwright.sync_api import Page, expect
 from app import timeline
 from app.clips import BrowserClip, ClipRecorder
 from app.player.payload import PlayerOptions, PlayerState, pack
-from app.scripts import bundle
 from app.timeline import timeline_data
+from tests.browser.bare import put
 from tests.browser.playing import press, seek, update, weights
 from tests.engine_cases import V10, pictures, tiny_model, write_clip
 from tokenlearner import render
@@ -27,7 +27,7 @@ from tokenlearner.tracks import track
 pytestmark = pytest.mark.browser
 
 FRAMES, FRAME_HW = 14, (90, 160)
-FOLDER = Path(timeline.__file__).parent
+FILES = Path(timeline.__file__).with_name("timeline")
 VERSIONS = {"v1.1": tiny_model, "v1.0": functools.partial(tiny_model, V10)}
 HINT = "Click a place on the picture to see its curve here."
 WATCH = "() => window.addEventListener('token-player-pin', (event) => (window.heard ??= []).push(event.detail))"
@@ -66,30 +66,13 @@ def packed(found: Analysis, clip: BrowserClip, start: PlayerState | None = None)
 
 @pytest.fixture
 def open_both(open_player: Callable[..., Page]) -> Callable[..., Page]:
-    """Call to have a player and its timeline on one page; `lay()` puts the timeline there, or lays it anew."""
+    """Call to have a player and its timeline on one page; `lay` draws the timeline, or draws it anew."""
 
     def start(version: str = "v1.1", *, laid: bool = True, state: PlayerState | None = None, **options: Any) -> Page:
         resize = options.pop("resize", "whole")
         found, clip = seen(version, resize)
         page = open_player(packed(found, clip, state), **options)
-        page.route(
-            "http://player.test/timeline.js",
-            lambda route: route.fulfill(body=bundle(FOLDER / "timeline.js"), content_type="text/javascript"),
-        )
-        page.evaluate(
-            """async ([html, css]) => {
-                const { default: mount } = await import("./timeline.js");
-                const host = document.createElement("div");
-                document.body.append(host);
-                const shadow = host.attachShadow({ mode: "open" });
-                const sheet = new CSSStyleSheet();
-                sheet.replaceSync(css);
-                shadow.adoptedStyleSheets = [sheet];
-                shadow.append(document.createRange().createContextualFragment(html));
-                window.lay = (data) => { window.lift = mount({ data, parentElement: shadow }); };
-            }""",
-            [(FOLDER / "timeline.html").read_text(), (FOLDER / "timeline.css").read_text()],
-        )
+        put(page, FILES)
         if laid:
             lay(page, found)
         return page
@@ -98,7 +81,7 @@ def open_both(open_player: Callable[..., Page]) -> Callable[..., Page]:
 
 
 def lay(page: Page, found: Analysis) -> None:
-    page.evaluate("data => window.lay(data)", timeline_data(found, track(found), player="player"))
+    page.evaluate("data => timeline.show(data)", timeline_data(found, track(found), player="player"))
 
 
 def click(page: Page, x: float, y: float) -> None:

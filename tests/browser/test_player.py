@@ -265,7 +265,7 @@ def test_a_player_that_was_taken_away_comes_back_as_it_was(open_player: OpenPlay
     press(page, "s", "2", "r", ">")
     page.mouse.click(*point(page, 1, 2))
     seek(page, 1.3)
-    page.evaluate("() => window.cleanup()")
+    page.evaluate("() => player.leave()")
     assert not page.locator("video").get_attribute("src")
     update(page, player_payload())
     page.wait_for_function("() => Math.abs(player_video.currentTime - 1.3) < 0.001")
@@ -276,7 +276,7 @@ def test_a_player_that_was_taken_away_comes_back_as_it_was(open_player: OpenPlay
 
 def test_only_the_last_cleanup_ends_the_player(open_player: OpenPlayer):
     page = open_player(player_payload())
-    page.evaluate("() => { window.first = window.cleanup; }")
+    page.evaluate("() => { window.first = player.leave; }")
     update(page, player_payload(MAPS * 0.5))
     page.evaluate("() => window.first()")
     press(page, "ArrowRight")
@@ -307,11 +307,11 @@ def test_python_is_told_when_it_asked(open_player: OpenPlayer):
     page.wait_for_function("() => player_video.currentTime > 0.2")
     press(page, "s", "1")
     page.mouse.move(*point(page, 1, 2))
-    assert page.evaluate("() => told") == [], "nothing while it plays"
+    assert page.evaluate("() => player.told") == [], "nothing while it plays"
     press(page, " ")
-    page.wait_for_function("() => told.length === 1")
+    page.wait_for_function("() => player.told.length === 1")
     page.mouse.click(*point(page, 1, 2))
-    (_, paused), (name, pinned) = page.evaluate("() => told")
+    (_, paused), (name, pinned) = page.evaluate("() => player.told")
     assert name == "view"
     expected = PlayerState(time_s=current_time(page), view="some", tokens=(1, 2, 3, 4, 5))
     assert paused == expected.to_dict() | {"time_s": pytest.approx(expected.time_s, abs=1e-6)}
@@ -323,7 +323,7 @@ def test_python_is_not_told_unless_it_asked(open_player: OpenPlayer):
     page = open_player(player_payload())
     press(page, "g", "s", "w", "2", "n", "m", " ", " ", "ArrowRight", "o")
     page.mouse.click(*point(page, 1, 2))
-    assert page.evaluate("() => told") == []
+    assert page.evaluate("() => player.told") == []
 
 
 # What cannot be shown

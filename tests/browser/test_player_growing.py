@@ -28,7 +28,7 @@ WATCH = """() => {
     window.times = [];
     window.paused = [];
     window.addEventListener("token-player-time", ({ detail }) => window.times.push(detail.step * STEP_S));
-    const button = document.querySelector("#host").shadowRoot.querySelector(".player");
+    const button = player.shadow.querySelector(".player");
     new MutationObserver(() => window.paused.push(!button.hasAttribute("data-playing"))).observe(
         button, { attributes: true, attributeFilter: ["data-playing"] });
 }""".replace("STEP_S", str(2 / RATE))
@@ -109,7 +109,7 @@ def test_it_can_grow_again_before_the_last_growth_was_drawn(open_player: OpenPla
 def test_a_player_that_was_taken_away_comes_back_to_the_longer_clip_where_it_was(open_player: OpenPlayer):
     page = open_player(part(SHORT))
     seek(page, 12 / RATE)
-    page.evaluate("() => window.cleanup()")
+    page.evaluate("() => player.leave()")
     grown(page)
     page.wait_for_function("() => !player_video.seeking")
     assert current_time(page) == pytest.approx(12 / RATE, abs=1e-3)
