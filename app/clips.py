@@ -1,7 +1,8 @@
-"""What the browser plays: the very frames that were analysed, small enough to send and in a format it knows."""
+"""What the browser plays: a clip at its own frame rate, small enough to send and in a format that it knows."""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 import threading
@@ -14,12 +15,16 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from tokenlearner.media import Frame, Piece, VideoWriter, encode_jpeg, join_pieces
+from tokenlearner.media import Frame, Piece, Sampling, VideoWriter, encode_jpeg, join_pieces
 
 CLIP_SIDE: Final = 960
 """Longer side of a clip in pixels, at most."""
 STILL_SIDE: Final = 1600
 """Longer side of a photograph in pixels, at most: it is sent once and looked at closely."""
+PLAYED_FPS: Final = 30.0
+"""Frames per second of a clip, at most, however few of them are analysed."""
+PLAYED_FRAMES: Final = 1800
+"""Frames of a clip, at most, unless more are analysed."""
 _CLIP_CRF: Final = 23
 _JPEG_QUALITY: Final = 90
 
@@ -41,8 +46,15 @@ class BrowserClip:
     start_s: float
 
 
+def played(sampling: Sampling) -> Sampling:
+    """The frames that are shown of a clip of which some are analysed; for `Engine.analyze(extra=...)`."""
+    if sampling.max_frames == 1:
+        return sampling  # one frame is looked at like a photograph
+    return dataclasses.replace(sampling, max_fps=PLAYED_FPS, max_frames=max(PLAYED_FRAMES, sampling.max_frames))
+
+
 class ClipRecorder:
-    """Takes analysed frames one by one and makes a clip of them, or a JPEG if there is only one.
+    """Takes frames one by one and makes a clip of them, or a JPEG if there is only one.
 
     Frames keep their presentation times relative to the first, so that a map and its frame appear together. The
     beginning can be had while more is to come (`part`): there the encoder begins a new piece, and pieces are joined
@@ -53,6 +65,7 @@ class ClipRecorder:
         self._folder = Path(tempfile.mkdtemp(prefix="tokenlearner-clip-"))
         self._first: Frame | None = None
         self._frame_hw = (0, 0)
+        self._analysed: list[int] = []  # how many frames there were with each that is analysed
         self._count = 0
         self._pieces: list[Piece] = []
         self._writer: VideoWriter | None = None
@@ -66,6 +79,8 @@ class ClipRecorder:
         """
         with self._lock:
             self._count += 1
+            if not frame.is_extra:
+                self._analysed.append(self._count)
             if self._first is None:
                 self._first = frame
                 return
@@ -75,21 +90,22 @@ class ClipRecorder:
             self._write(frame, self._first.timestamp_s)
 
     def part(self, frames: int) -> BrowserClip:
-        """The clip of the first frames, while more are to come.
+        """The clip up to one of the analysed frames, while more are to come.
 
         Args:
-            frames: How many; at least two, and no more than were added.
+            frames: How many of those it shall hold; at least two, and no more than were added.
 
         Raises:
             MediaError: If the clip cannot be written.
             ValueError: If it cannot have so many frames.
         """
         with self._lock:
-            if not 2 <= frames <= self._count:
-                raise ValueError(f"A part of {self._count} frames cannot have {frames}.")
+            if not 2 <= frames <= len(self._analysed):
+                raise ValueError(f"A part of {len(self._analysed)} frames cannot have {frames}.")
+            count = self._analysed[frames - 1]
             self._end_piece()
             pieces = list(self._pieces)
-        join_pieces(pieces, self._joined, frames=frames)
+        join_pieces(pieces, self._joined, frames=count)
         return self._clip(self._joined)
 
     def finish(self) -> BrowserClip:

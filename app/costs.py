@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from app.clips import played
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine import Analysis, plan_geometry
@@ -21,7 +22,7 @@ _HALF_BYTES: Final = 2
 _FLOAT_BYTES: Final = 4
 _TOLERANCE: Final = 1e-4
 _READ_ONLY: Final = 0.1
-"""Work for a frame that is only decoded on the way to others, as a share of that for one which is analysed too."""
+"""Work for a frame that is only decoded on the way to others, as a share of that for one which is shown too."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Pace:
 
     Attributes:
         network_s_per_gmac: Seconds of the network for a billion multiply-adds.
-        decode_s_per_megapixel: Seconds of reading, resizing and encoding for a million pixels that are analysed.
+        decode_s_per_megapixel: Seconds of reading, resizing and encoding for a million pixels that are shown.
     """
 
     network_s_per_gmac: float
@@ -42,7 +43,8 @@ class Pace:
         spent, media = analysis.timings, analysis.media
         gmacs = analysis.compute.total_macs / 1e9 * spent.frames / analysis.clip_frames
         in_range = frames_in_range(media, analysis.settings.sampling)
-        megapixels = media.width * media.height / 1e6 * _handled(spent.frames, in_range)
+        shown = frames_analysed(media, played(analysis.settings.sampling))
+        megapixels = media.width * media.height / 1e6 * _handled(max(spent.frames, shown), in_range)
         return cls((spent.prefix_s + spent.suffix_s) / gmacs, spent.decode_s / megapixels)
 
 
@@ -118,11 +120,12 @@ def estimate(
     seconds = None
     if pace is not None:
         gmacs = flops.compute(config, image_hw=geometry.input_hw).total_macs / 1e9 * frames / (config.num_frames or 1)
-        megapixels = media.width * media.height / 1e6 * _handled(frames, in_range)
+        shown = frames_analysed(media, played(sampling), times_s)
+        megapixels = media.width * media.height / 1e6 * _handled(max(frames, shown), in_range)
         seconds = max(gmacs * pace.network_s_per_gmac, megapixels * pace.decode_s_per_megapixel)
     return Cost(frames, in_range, seconds, frames * (features + maps))
 
 
-def _handled(frames: int, in_range: int) -> float:
-    """Frames analysed, and what reading the others costs in such frames."""
-    return frames + _READ_ONLY * max(0, in_range - frames)
+def _handled(shown: int, in_range: int) -> float:
+    """Frames shown, analysed or not, and what reading the others costs in such frames."""
+    return shown + _READ_ONLY * max(0, in_range - shown)

@@ -50,7 +50,7 @@ class Shown:
         item: The photo or clip, as the visitor who asked calls it.
         model: The model that ran.
         analysis: What was found.
-        clip: The analysed frames.
+        clip: What the browser plays: the analysed frames, and those between them.
     """
 
     request: Request

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from app.bounded import Bounded
-from app.clips import ClipRecorder
+from app.clips import ClipRecorder, played
 from app.costs import Pace
 from app.items import Item
 from app.jobs import Job, Ticket, Worker
@@ -158,6 +158,7 @@ class Server:
                     cancel=ticket.cancel,
                     on_frame=recorder.add,
                     on_part=show if with_parts else None,
+                    extra=played(settings.sampling),
                 )
             finally:
                 with self._lock:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.clips import CLIP_SIDE, STILL_SIDE, ClipRecorder, fit_within
+from app.clips import CLIP_SIDE, PLAYED_FRAMES, STILL_SIDE, ClipRecorder, fit_within, played
 from tests.engine_cases import pictures
-from tokenlearner.media import Frame, VideoWriter
+from tokenlearner.media import Frame, Sampling, VideoWriter
+from tokenlearner.media.sampling import choose_frames
 
 
 def recorded(frames, times):
@@ -101,6 +102,30 @@ def test_the_first_frames_can_be_had_while_more_are_to_come():
         assert_holds(recorder.part(7), 7)
         begin(recorder, 4, 7)
         assert_holds(recorder.finish(), 11)
+
+
+def test_a_part_ends_with_an_analysed_frame_and_holds_those_between():
+    frames = pictures(len(TIMES), (46, 80))
+    with ClipRecorder() as recorder:
+        for index, rgb in enumerate(frames[:9]):
+            recorder.add(Frame(rgb, TIMES[index], index, is_extra=index % 3 > 0))
+        assert_holds(recorder.part(2), 4)
+        assert_holds(recorder.part(3), 7)
+        with pytest.raises(ValueError, match="A part of 3 frames cannot have 4"):
+            recorder.part(4)
+        assert_holds(recorder.finish(), 9)
+
+
+def test_a_clip_is_shown_at_thirty_frames_a_second_however_few_are_analysed():
+    times = np.arange(2400) / 60
+    shown = choose_frames(times, 40.0, played(Sampling(start_s=10.0, end_s=20.0, max_frames=50)))
+    assert shown.tolist() == list(range(600, 1200, 2))
+    assert len(choose_frames(np.arange(9000) / 25, 360.0, played(Sampling()))) == PLAYED_FRAMES
+    assert len(choose_frames(times, 40.0, played(Sampling(max_frames=2000)))) == 1200
+
+
+def test_one_frame_of_a_clip_is_shown_alone():
+    assert played(Sampling(max_frames=1)) == Sampling(max_frames=1)
 
 
 def test_no_frame_is_encoded_twice(monkeypatch):

@@ -12,7 +12,7 @@ import torch
 
 from tests.engine_cases import FUSED, PLAIN, TINY, V10, VIDEO, pictures, tiny_model, write_clip, write_photo
 from tokenlearner import flops
-from tokenlearner.engine import UNTRAINED_NOTE, AnalysisSettings, ComputeDevice, Engine
+from tokenlearner.engine import UNTRAINED_NOTE, AnalysisSettings, ComputeDevice, Engine, speed_note
 from tokenlearner.errors import Cancelled, ConfigError, DeviceError, FeaturesGone, MediaError, TokenLearnerError
 from tokenlearner.media import MediaLimits, Sampling, open_media
 from tokenlearner.model import TokenLearnerViT
@@ -417,6 +417,30 @@ def test_frames_are_shown_to_the_caller_as_they_come(engine, clip):
     engine.analyze(clip, on_frame=lambda frame: times.append((frame.timestamp_s, frame.rgb.shape)))
     assert [time_s for time_s, _ in times] == pytest.approx(TIMES, abs=1e-4)
     assert {shape for _, shape in times} == {(46, 80, 3)}
+
+
+def test_extra_frames_are_shown_and_change_nothing_that_is_found(engine, clip):
+    alone = engine.analyze(clip, AnalysisSettings(sampling=Sampling(max_frames=3)))
+    seen, parts = [], []
+    found = engine.analyze(clip, alone.settings, on_frame=seen.append, extra=Sampling(), on_part=parts.append)
+    assert [frame.timestamp_s for frame in seen] == pytest.approx(TIMES, abs=1e-4)
+    assert [frame.timestamp_s for frame in seen if not frame.is_extra] == found.timestamps_s.tolist()
+    assert found.timings.frames == 3
+    for name in ("token_maps", "logits", "timestamps_s"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+
+
+@pytest.mark.parametrize(
+    ("clip_frames", "taken", "told"),
+    [
+        (16, 300, "at 7.5 frames per second they span 2.1 s instead of 0.53 s, so everything moves 4 times as fast"),
+        (16, 1200, None),
+        (None, 300, None),
+    ],
+)
+def test_a_video_model_says_how_much_faster_a_thinned_clip_moves(clip_frames, taken, told):
+    note = speed_note(clip_frames, 30.0, taken, 1200)
+    assert told in note if told else note == ""
 
 
 def test_an_error_in_the_decoding_thread_reaches_the_caller(engine, clip):

@@ -22,6 +22,7 @@ from tests.media_cases import (
 from tokenlearner.errors import MediaError
 from tokenlearner.media import Sampling, content_sha256, open_media, probe
 from tokenlearner.media.decode import Decoder
+from tokenlearner.media.video import VideoSource
 
 MATRICES = {
     90: ((0, 1, -1, 0), lambda rgb: np.rot90(rgb, -1)),
@@ -370,3 +371,34 @@ def test_several_threads_read_their_own_files(tmp_path):
 def test_a_start_behind_the_end_is_refused_with_both_times(tmp_path):
     with pytest.raises(MediaError, match=r"chosen start \(9.0 s\) lies behind the end of a.mp4 \(0.5 s\)"):
         read(write_video(tmp_path / "a.mp4"), Sampling(start_s=9.0))
+
+
+def test_extra_pictures_come_between_the_chosen_ones_and_behind_them(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 50)
+    chosen, extra = Sampling(start_s=0.4, max_frames=4), Sampling(start_s=0.4, max_fps=12.5)
+    alone, _ = read(path, chosen)
+    with open_media(path, chosen, extra=extra) as reader:
+        assert (len(reader), reader.num_in_range) == (4, 40)
+        frames = list(reader)
+    assert numbers_in(frames) == sorted({10, 20, 30, 40} | set(range(10, 50, 2)))
+    assert (
+        [frame.index for frame in frames if not frame.is_extra] == [frame.index for frame in alone] == [10, 20, 30, 40]
+    )
+    for frame, expected in zip((frame for frame in frames if not frame.is_extra), alone, strict=True):
+        assert np.array_equal(frame.rgb, expected.rgb)
+
+
+def test_the_first_picture_is_never_an_extra_one(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 20)
+    with open_media(path, Sampling(start_s=0.4, max_frames=2), extra=Sampling(max_frames=20)) as reader:
+        assert [(frame.index, frame.is_extra) for frame in reader][:2] == [(10, False), (11, True)]
+
+
+def test_an_extra_picture_stands_in_for_a_chosen_one_that_is_missing(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", 20)
+    whole = VideoSource.frames
+    monkeypatch.setattr(
+        VideoSource, "frames", lambda self, wanted: (frame for frame in whole(self, wanted) if frame.index != 12)
+    )
+    with open_media(path, Sampling(max_frames=5), extra=Sampling()) as reader:
+        assert [frame.index for frame in reader if not frame.is_extra] == [0, 4, 8, 13, 16]

@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 import streamlit as st
 
-from app.costs import Cost
 from app.explore.page import Here
 from app.explore.stage import PLAYER
 from app.explore.trim import choose, cost_of, cost_sentence, media_of
@@ -16,7 +15,7 @@ from app.filmstrip import Part, filmstrip, forget, held
 from app.filmstrip import choose as choose_part
 from app.items import Item
 from app.strips import Strip
-from app.text import plain, seconds, significant
+from tokenlearner.engine import speed_note
 from tokenlearner.media import MediaInfo, Sampling
 
 MOST_FRAMES: Final = 1200
@@ -181,8 +180,9 @@ def _conclude(at: Here, wanted: Wish, framing: Framing, keys: _Keys, media: Medi
         if media is not None:
             times_s = at.server.strips.of(at.visit.id, wanted.item).view.times_s
             cost = cost_of(at, wanted, media, times_s)
+            faster = speed_note(wanted.model.card.config.num_frames, media.fps, cost.frames, cost.frames_in_range)
             unknown = "" if cost.seconds is not None else "How long that takes is known after the first analysis. "
-            st.markdown(f"**{cost_sentence(cost, wanted.device)}** {unknown}{_faster(wanted, media, cost)}")
+            st.markdown(f"**{cost_sentence(cost, wanted.device)}** {unknown}{faster}")
         with st.container(horizontal=True, width="content", key=f"frames decide {keys.place}"):
             _buttons(at, wanted, framing, keys)
 
@@ -208,18 +208,6 @@ def _buttons(at: Here, wanted: Wish, framing: Framing, keys: _Keys) -> None:
         args=(at, wanted, framing, keys),
     ):
         st.rerun()
-
-
-def _faster(wanted: Wish, media: MediaInfo, cost: Cost) -> str:
-    """A sentence if a video model sees the clip at another speed than its own; else empty."""
-    clip = wanted.model.card.config.num_frames
-    if clip is None or clip < 2 or cost.frames >= cost.frames_in_range or media.fps <= 0:
-        return ""
-    rate = media.fps * cost.frames / cost.frames_in_range
-    return (
-        f"{plain(wanted.model.card.name)} sees {clip} frames at once: at {significant(rate)} per second they span "
-        f"{seconds(clip / rate)} instead of {seconds(clip / media.fps)}, so everything moves faster for it."
-    )
 
 
 def _reset(keys: _Keys, framing: Framing) -> None:

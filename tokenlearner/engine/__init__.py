@@ -15,6 +15,7 @@ from tokenlearner.engine.results import (
     Progress,
     Provenance,
     Timings,
+    speed_note,
 )
 from tokenlearner.engine.shortcut import analyze, default_model_name
 
@@ -38,4 +39,5 @@ __all__ = [
     "default_model_name",
     "pick_device",
     "plan_geometry",
+    "speed_note",
 ]

@@ -26,7 +26,7 @@ from tokenlearner.engine.progress import ProgressCallback, ProgressMeter
 from tokenlearner.engine.results import Analysis, AnalysisSettings, Latency, Loc, Timings
 from tokenlearner.engine.run import OnPart, Run
 from tokenlearner.errors import ConfigError, FeaturesGone
-from tokenlearner.media import MediaLimits
+from tokenlearner.media import MediaLimits, Sampling
 from tokenlearner.model import FeatureMap
 from tokenlearner.weights import LoadedModel
 
@@ -81,6 +81,7 @@ class Engine:
         cancel: threading.Event | None = None,
         on_frame: OnFrame | None = None,
         on_part: OnPart | None = None,
+        extra: Sampling | None = None,
     ) -> Analysis:
         """Run the model on a photo or video.
 
@@ -95,6 +96,8 @@ class Engine:
             progress: Called in this thread, before the first and after each batch, and at the end.
             cancel: Set it to stop; acts within one batch.
             on_frame: Called in the decoding thread with each frame at full size, in order.
+            extra: More frames for `on_frame`, which nothing runs on, e.g. to play a clip at its own rate under the maps
+                of some of its frames; they come marked `is_extra`.
             on_part: Called in this thread, between batches, with what is known so far: after `parts.FIRST_S` seconds,
                 then whenever the frames have doubled, and not near the end. `Analysis.is_part` tells these apart; their
                 arrays are the first rows of the whole's.
@@ -110,7 +113,9 @@ class Engine:
         loc, _ = settings.choice(self.config)
         recorder = FeatureRecorder(locs_to_keep(self.config, loc, settings.keep), self.features.budget_bytes)
         meter = ProgressMeter(progress)
-        run = Run(self._network, self._origin, settings, recorder, self._batcher, meter, cancel, on_frame, on_part)
+        run = Run(
+            self._network, self._origin, settings, recorder, self._batcher, meter, cancel, on_frame, on_part, extra
+        )
         analysis = run.over(path, self.limits, name)
         if kept_features := recorder.finish():
             self.features.put(self._key(analysis), kept_features)

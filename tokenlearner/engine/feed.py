@@ -51,7 +51,7 @@ class FrameFeed:
         geometry: What the model sees of them.
         clip_frames: Frames in one entry for a video model; None for single frames.
         batch_size: Asked before each batch for the entries it shall hold.
-        on_frame: Called in the thread with each frame at full size, in order; None for nothing.
+        on_frame: Called in the thread with each frame at full size, in order, extra ones too; None for nothing.
         cancel: Set by the caller to stop.
         pin: Whether to place batches in page-locked memory, for quick transfers to CUDA devices.
     """
@@ -144,8 +144,9 @@ class FrameFeed:
                     break
                 if self._on_frame is not None:
                     self._on_frame(frame)
-                inputs.append(self._geometry.to_input(frame.rgb))
-                times.append(frame.timestamp_s)
+                if not frame.is_extra:
+                    inputs.append(self._geometry.to_input(frame.rgb))
+                    times.append(frame.timestamp_s)
                 self.decode_s += time.perf_counter() - begin
                 if len(inputs) == wanted:
                     yield self._batch(inputs, times)

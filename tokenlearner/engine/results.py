@@ -310,6 +310,25 @@ def _softmax(logits: Float32[np.ndarray, "clips classes"]) -> Float32[np.ndarray
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
+def speed_note(clip_frames: int | None, fps: float, taken: int, in_range: int) -> str:
+    """A sentence if a video model sees a clip at another speed than its own, because frames are left out; else empty.
+
+    Args:
+        clip_frames: Frames that the model sees at once; None for an image model.
+        fps: Frames per second of the clip.
+        taken: Frames analysed.
+        in_range: Frames that the chosen part of the clip holds.
+    """
+    if clip_frames is None or clip_frames < 2 or taken >= in_range or fps <= 0:
+        return ""
+    faster = in_range / taken
+    return (
+        f"This model sees {clip_frames} frames at once: at {fps / faster:.2g} frames per second they span "
+        f"{clip_frames * faster / fps:.2g} s instead of {clip_frames / fps:.2g} s, so everything moves "
+        f"{faster:.2g} times as fast for it."
+    )
+
+
 def map_unit(config: ModelConfig) -> MapUnit:
     """What a weight in this model's maps means."""
     v10 = config.token_learner is not None and config.token_learner.version == "1.0"

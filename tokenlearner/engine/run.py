@@ -23,8 +23,16 @@ from tokenlearner.engine.network import Choice, Network, OutputGatherer
 from tokenlearner.engine.origin import Origin
 from tokenlearner.engine.parts import PartPlan
 from tokenlearner.engine.progress import ProgressMeter
-from tokenlearner.engine.results import PART_NOTE, UNTRAINED_NOTE, Analysis, AnalysisSettings, Timings, map_unit
-from tokenlearner.media import MediaLimits, MediaReader, open_media
+from tokenlearner.engine.results import (
+    PART_NOTE,
+    UNTRAINED_NOTE,
+    Analysis,
+    AnalysisSettings,
+    Timings,
+    map_unit,
+    speed_note,
+)
+from tokenlearner.media import MediaLimits, MediaReader, Sampling, open_media
 from tokenlearner.model import FeatureMap, ModelOutput
 
 OnPart = Callable[[Analysis], None]
@@ -45,6 +53,7 @@ class Run:
         cancel: Set by the caller to stop.
         on_frame: Called in the decoding thread with each frame at full size, in order.
         on_part: Called between batches with what is known so far; see `Engine.analyze`.
+        extra: More frames for `on_frame`.
     """
 
     network: Network
@@ -56,6 +65,7 @@ class Run:
     cancel: threading.Event | None = None
     on_frame: OnFrame | None = None
     on_part: OnPart | None = None
+    extra: Sampling | None = None
 
     def over(self, path: str | Path, limits: MediaLimits, name: str | None = None) -> Analysis:
         """Run over a file; raises what `Engine.analyze` raises.
@@ -66,7 +76,7 @@ class Run:
             name: Name to show, if the file lies under a temporary one.
         """
         self.meter.report(0, None, "opening")
-        with open_media(path, self.settings.sampling, limits, name=name) as reader:
+        with open_media(path, self.settings.sampling, limits, name=name, extra=self.extra) as reader:
             frames = iter(reader)
             first = next(frames)  # a reader gives at least one, or raises
             opening_s = self.meter.seconds
@@ -158,7 +168,11 @@ class _Findings:
         media, origin = self._reader.info, self._run.origin
         step = config.tubelet_size
         timestamps_s = np.array([time_s for entry in self._times for time_s in entry[::step]], dtype=np.float64)
-        own_notes = (PART_NOTE if is_part else "", "" if origin.card.trained else UNTRAINED_NOTE)
+        own_notes = (
+            speed_note(config.num_frames, media.fps, len(self._reader), self._reader.num_in_range),
+            PART_NOTE if is_part else "",
+            "" if origin.card.trained else UNTRAINED_NOTE,
+        )
         return Analysis(
             token_maps=self._outputs.token_maps(len(timestamps_s), self._geometry.grid_hw),
             timestamps_s=timestamps_s,

@@ -55,8 +55,10 @@ class Frame:
         rgb: RGB, 0..255, row by row from the top; contiguous and the caller's own.
         timestamp_s: When it appears, counted from the first picture of the file.
         index: Its number in the file, from 0, so that gaps show what sampling left out.
+        is_extra: Whether it was asked for only beside those that were chosen; see `open_media`.
     """
 
     rgb: UInt8[np.ndarray, "height width 3"]
     timestamp_s: float
     index: int
+    is_extra: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +18,7 @@ from tokenlearner.media.files import check_file, content_sha256, open_binary
 from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.limits import DecodeClock, MediaLimits
 from tokenlearner.media.pictures import identify_picture, is_animated
-from tokenlearner.media.sampling import Sampling, choose_frames, rate_note
+from tokenlearner.media.sampling import Sampling, choose_frames, pictures_in_range, rate_note
 from tokenlearner.media.source import Source
 from tokenlearner.media.still import StillSource
 from tokenlearner.media.video import VideoSource
@@ -44,8 +45,8 @@ class MediaReader:
             later one stand in, so trust each frame's own time.
     """
 
-    def __init__(self, source: Source, sampling: Sampling, clock: DecodeClock) -> None:
-        self._source, self._clock = source, clock
+    def __init__(self, source: Source, sampling: Sampling, clock: DecodeClock, extra: Sampling | None = None) -> None:
+        self._source, self._sampling, self._clock = source, sampling, clock
         self.info: MediaInfo = source.info
         self._wanted = choose_frames(source.times_s, self._end_s, sampling)
         self.planned_s: Float64[np.ndarray, " planned"] = source.times_s[self._wanted]
@@ -55,11 +56,20 @@ class MediaReader:
                 f"The chosen start ({sampling.start_s:.1f} s) lies behind the end of {self.info.name} "
                 f"({self.info.duration_s:.1f} s). Choose an earlier start."
             )
+        self._read = self._wanted
+        if extra is not None:
+            beside = choose_frames(source.times_s, self._end_s, extra)
+            self._read = np.union1d(self._wanted, beside[beside > self._wanted[0]])
 
     @property
     def _end_s(self) -> float:
         # A photograph stands for no time at all, but a range that starts at 0 s holds it.
         return self.info.duration_s if self.info.kind == "video" else float("inf")
+
+    @property
+    def num_in_range(self) -> int:
+        """Pictures that the range holds, chosen or not."""
+        return len(pictures_in_range(self._source.times_s, self._end_s, self._sampling))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,25 +78,26 @@ class MediaReader:
         return (*self.info.notes, *resampled, *self._source.notes)
 
     def __len__(self) -> int:
-        """Pictures that were chosen, the most that will come."""
+        """Pictures that were chosen, the most that will come; extra ones are not counted."""
         return len(self._wanted)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Decode the chosen pictures, in order.
+        """Decode the chosen pictures, in order, and extra ones between and behind them.
 
         Raises:
             MediaError: If not one of them can be decoded.
         """
-        count = 0
-        with closing(self._source.frames(self._wanted)) as frames:
+        chosen = 0
+        with closing(self._source.frames(self._read)) as frames:
             while True:
                 with self._clock.running():
                     frame = next(frames, None)
                 if frame is None:
                     break
-                count += 1
-                yield frame
-        if not count:
+                passed = int(np.searchsorted(self._wanted, frame.index, side="right"))
+                yield dataclasses.replace(frame, is_extra=passed == chosen)
+                chosen = passed
+        if not chosen:
             self._clock.check(self.info.name)
             raise MediaError(f"{self.info.name} is damaged: not one picture in the chosen range can be decoded.")
 
@@ -109,6 +120,7 @@ def open_media(
     limits: MediaLimits = _NO_LIMITS_GIVEN,
     *,
     name: str | None = None,
+    extra: Sampling | None = None,
 ) -> MediaReader:
     """Open a photo or video and choose which of its pictures to read.
 
@@ -119,6 +131,8 @@ def open_media(
         sampling: Range and most pictures to read; a photo has its one picture at 0 s.
         limits: Bounds on what is opened.
         name: Name to show in messages, if the file lies under a temporary one.
+        extra: More pictures to read beside the chosen ones, from the first of those on; marked `is_extra`. For who
+            works on some pictures and shows more of them.
 
     Raises:
         MediaError: If it cannot be read, with what to do about it.
@@ -127,7 +141,7 @@ def open_media(
     clock = DecodeClock(limits.max_decode_s)
     source = identify(Path(path), name or Path(path).name, limits, clock)
     try:
-        reader = MediaReader(source, sampling, clock)
+        reader = MediaReader(source, sampling, clock, extra)
         _check_duration(reader, sampling, limits)
     except MediaError:
         source.close()

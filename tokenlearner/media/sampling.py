@@ -69,16 +69,9 @@ def choose_frames(
     return np.unique(on_screen(times_s, begin_s + part_s * np.arange(sampling.max_frames)))
 
 
-def rate_note(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampling) -> str:
-    """A sentence for the viewer if the frame rate is what leaves pictures out; else empty. Takes the same arguments."""
-    chosen = _at_rate(times_s, end_s, sampling)
-    if len(chosen) > sampling.max_frames or len(chosen) == len(_held(times_s, end_s, sampling)):
-        return ""
-    rate = f"{sampling.max_fps:g} frame{'' if sampling.max_fps == 1 else 's'}"
-    return f"Resampled to {rate} per second."
-
-
-def _held(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampling) -> Int64[np.ndarray, " held"]:
+def pictures_in_range(
+    times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampling
+) -> Int64[np.ndarray, " held"]:
     """All pictures that are on screen within the range."""
     if not len(times_s) or sampling.start_s >= end_s:
         return np.empty(0, np.int64)
@@ -88,13 +81,22 @@ def _held(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampl
     return np.arange(first, max(behind, first + 1), dtype=np.int64)
 
 
+def rate_note(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampling) -> str:
+    """A sentence for the viewer if the frame rate is what leaves pictures out; else empty. Takes the same arguments."""
+    chosen = _at_rate(times_s, end_s, sampling)
+    if len(chosen) > sampling.max_frames or len(chosen) == len(pictures_in_range(times_s, end_s, sampling)):
+        return ""
+    rate = f"{sampling.max_fps:g} frame{'' if sampling.max_fps == 1 else 's'}"
+    return f"Resampled to {rate} per second."
+
+
 def _at_rate(times_s: Float64[np.ndarray, " frames"], end_s: float, sampling: Sampling) -> Int64[np.ndarray, " chosen"]:
     """The pictures on screen within the range at its beginning and every `1 / max_fps` from there on.
 
     A picture that comes up to 2 ms late still counts: files round their times, and a clip of 30 pictures per second
     must not lose some of them at that very rate.
     """
-    held = _held(times_s, end_s, sampling)
+    held = pictures_in_range(times_s, end_s, sampling)
     if sampling.max_fps is None or len(held) < 2:
         return held
     begin_s, stop_s = _range(times_s, end_s, sampling, held[0])
