@@ -323,9 +323,8 @@ def speed_note(clip_frames: int | None, fps: float, taken: int, in_range: int) -
         return ""
     faster = in_range / taken
     return (
-        f"This model sees {clip_frames} frames at once: at {fps / faster:.2g} frames per second they span "
-        f"{clip_frames * faster / fps:.2g} s instead of {clip_frames / fps:.2g} s, so everything moves "
-        f"{faster:.2g} times as fast for it."
+        f"At {fps / faster:.2g} of {fps:.3g} frames per second, everything moves {faster:.2g} times as fast "
+        "for this model."
     )
 
 
