@@ -2,6 +2,7 @@
 
 import os
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -160,6 +161,19 @@ def test_a_hole_in_the_middle_is_read_past(tmp_path):
     assert numbers[-20:] == list(range(180, 200))
     assert len(frames) < 200
     assert reader.notes == ("Parts of this file are damaged; pictures there may be missing or spoilt.",)
+
+
+def test_a_picture_that_stood_in_for_a_damaged_one_does_not_come_again(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 300, keyframe_every=100, options={"sc_threshold": "0", "bf": "0"})
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        for number, packet in enumerate(container.demux(container.streams.video[0])):
+            if 110 <= number < 200:  # up to the keyframe at which the next stretch begins
+                data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(data)
+    frames, _ = read(path, Sampling(max_frames=6))
+    assert [frame.index for frame in frames] == [0, 50, 100, 200, 250]
+    assert len({frame.timestamp_s for frame in frames}) == len(frames)
 
 
 def test_a_file_that_is_spoilt_to_the_end_gives_what_comes_before(tmp_path):

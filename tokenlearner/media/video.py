@@ -81,7 +81,8 @@ class VideoSource(Source):
         """
         timeline = self._timeline
         decoder = Decoder(timeline, self._clock)
-        last_s, complete = 0.0, True
+        first_tick = int(timeline.ticks[0])
+        last, complete = first_tick - 1, True
         with self._opened() as container:
             stream = container.streams[self._stream_index]
             assert isinstance(stream, VideoStream)
@@ -89,18 +90,21 @@ class VideoSource(Source):
             # Pictures without times are numbered as they come, so none may be left out.
             prepare_decoder(stream, self._limits, threads=threads, rough=rough and timeline.clock != "counted")
             for run in timeline.runs(timeline.ticks[wanted]):
-                place = 0
+                place = int(np.searchsorted(run.ticks, last, side="right"))  # what stood in may lie in this run
+                if place == len(run.ticks):
+                    continue
                 with closing(decoder.read(container, stream, run)) as decoded:
                     for tick, frame in decoded:
                         if tick < run.ticks[place]:
                             continue
+                        last = tick
                         index = min(int(np.searchsorted(timeline.ticks, tick)), len(timeline.ticks) - 1)
-                        last_s = float((tick - int(timeline.ticks[0])) * timeline.time_base)
-                        yield Frame(self._to_rgb(frame), last_s, index)
+                        yield Frame(self._to_rgb(frame), float((tick - first_tick) * timeline.time_base), index)
                         place = int(np.searchsorted(run.ticks, tick, side="right"))
                         if place == len(run.ticks):
                             break
                 complete = place == len(run.ticks)
+        last_s = float((max(last, first_tick) - first_tick) * timeline.time_base)
         self.notes = self._reading_notes(decoder, last_s, complete)
 
     @property
