@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image, features
@@ -5,6 +7,7 @@ from PIL import Image, features
 from tests.media_cases import HEIGHT, WIDTH, mean_difference, number_in, numbers_in, pattern
 from tokenlearner.errors import MediaError, MediaLimitError
 from tokenlearner.media import MediaLimits, Sampling, open_media, probe
+from tokenlearner.media.limits import DecodeClock
 
 DURATIONS_MS = [70, 60, 200, 40]
 TIMES_S = [0.0, 0.07, 0.13, 0.33]
@@ -114,6 +117,29 @@ def test_pixels_are_limited(tmp_path):
 def test_decoding_time_is_limited(tmp_path):
     with pytest.raises(MediaLimitError, match=r"Reading a.gif takes longer than the limit of 1e-09 s"):
         probe(write(tmp_path / "a.gif"), MediaLimits(max_decode_s=1e-9))
+
+
+def test_a_long_animation_keeps_nobody_from_opening_another_picture(tmp_path, monkeypatch):
+    inside, release = threading.Event(), threading.Event()
+
+    def check(clock, name):  # asked before each picture of an animation
+        inside.set()
+        release.wait(20)
+
+    monkeypatch.setattr(DecodeClock, "check", check)
+    write(tmp_path / "long.gif")
+    Image.fromarray(pattern(0)).save(tmp_path / "photo.png")
+    long = threading.Thread(target=probe, args=(tmp_path / "long.gif",))
+    photo = threading.Thread(target=probe, args=(tmp_path / "photo.png",))
+    long.start()
+    assert inside.wait(20)
+    photo.start()
+    photo.join(5)
+    opened = not photo.is_alive()
+    release.set()
+    long.join()
+    photo.join()
+    assert opened
 
 
 def test_frames_survive_the_next_one(tmp_path):

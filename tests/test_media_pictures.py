@@ -1,4 +1,6 @@
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -94,6 +96,13 @@ def test_damaged_exif_data_does_not_cost_the_picture(tmp_path):
     data[place + 8 : place + 20] = b"\xff" * 12
     (tmp_path / "a.jpg").write_bytes(data)
     assert probe(tmp_path / "a.jpg").width == WIDTH
+
+
+def test_odd_metadata_is_not_warned_of(tmp_path):
+    Image.fromarray(coloured()).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")
+    code = f"from tokenlearner.media import probe; probe({str(tmp_path / 'a.jpg')!r})"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_transparency_is_laid_on_white(tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 from tokenlearner.errors import MediaError
 from tokenlearner.media.info import Frame, MediaInfo
 from tokenlearner.media.limits import DecodeClock
-from tokenlearner.media.pictures import picture_errors, quiet_pillow, to_rgb
+from tokenlearner.media.pictures import picture_errors, to_rgb
 from tokenlearner.media.source import Source
 
 _SHORTEST_S: Final = 0.010
@@ -68,7 +68,7 @@ class AnimationSource(Source):
     def _durations(self, clock: DecodeClock) -> tuple[list[float], int]:
         """How long each readable picture is shown, and how many the file announces."""
         durations_s: list[float] = []
-        with picture_errors(self._name), quiet_pillow():
+        with picture_errors(self._name):
             announced = int(getattr(self._image, "n_frames", 1)) - self._skipped
             for number in range(announced):
                 clock.check(self._name)
@@ -84,7 +84,7 @@ class AnimationSource(Source):
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
         """Decode the pictures of these ascending numbers."""
         for index in wanted.tolist():
-            with picture_errors(self._name), quiet_pillow():
+            with picture_errors(self._name):
                 self._image.seek(index + self._skipped)
                 rgb, _ = to_rgb(self._image)
             yield Frame(rgb, float(self.times_s[index]), index)

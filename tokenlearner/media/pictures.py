@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from tokenlearner.errors import MediaError, MediaLimitError
+from tokenlearner.errors import MediaError, MediaLimitError, TokenLearnerError
 from tokenlearner.media.geometry import Orientation
 from tokenlearner.media.limits import MediaLimits
 
@@ -27,18 +26,9 @@ _16_BIT_MODES: Final = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _DARK_16_BIT: Final = 4096
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
-_pillow_lock = threading.RLock()
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings about odd metadata to ourselves.
-
-    `warnings.catch_warnings` is not made for threads, so ours take turns; nothing is changed for good.
-    """
-    with _pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+# Pillow warns of odd metadata, which is no news to whoever opened the file. Set once and for good:
+# `warnings.catch_warnings` is not made for threads, and taking turns would let one large file hold up all others.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @contextmanager
@@ -46,12 +36,12 @@ def picture_errors(name: str) -> Iterator[None]:
     """Turn whatever a picture decoder throws at a damaged file into one sentence.
 
     Raises:
-        MediaError: For any failure that is not one already.
+        MediaError: For any failure that is not one of ours already.
         MediaLimitError: If the picture does not fit in memory.
     """
     try:
         yield
-    except MediaError:
+    except TokenLearnerError:
         raise
     except (MemoryError, Image.DecompressionBombError) as error:
         raise MediaLimitError(f"{name} needs more memory than there is. Scale it down first.") from error
@@ -73,7 +63,7 @@ def identify_picture(file: BinaryIO, name: str, limits: MediaLimits) -> Image.Im
     """
     head = file.read(16)
     file.seek(0)
-    with picture_errors(name), quiet_pillow():
+    with picture_errors(name):
         try:
             image = Image.open(file, formats=PICTURE_FORMATS)
         except UnidentifiedImageError:
@@ -88,7 +78,7 @@ def identify_picture(file: BinaryIO, name: str, limits: MediaLimits) -> Image.Im
 
 def is_animated(image: Image.Image, name: str) -> bool:
     """Whether a picture file holds several pictures in time (not pages or views)."""
-    with picture_errors(name), quiet_pillow():
+    with picture_errors(name):
         return image.format in _ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
 
 
@@ -106,7 +96,7 @@ def read_still(
     Raises:
         MediaError: If the picture is damaged.
     """
-    with picture_errors(name), quiet_pillow():
+    with picture_errors(name):
         notes = []
         count = getattr(image, "n_frames", 1)
         if count > 1 and image.format in _PAGES:
