@@ -13,6 +13,7 @@ import torch
 from tests.engine_cases import FUSED, PLAIN, TINY, V10, VIDEO, pictures, tiny_model, write_clip, write_photo
 from tokenlearner import flops
 from tokenlearner.engine import UNTRAINED_NOTE, AnalysisSettings, ComputeDevice, Engine, speed_note
+from tokenlearner.engine import run as run_module
 from tokenlearner.errors import Cancelled, ConfigError, DeviceError, FeaturesGone, MediaError, TokenLearnerError
 from tokenlearner.media import MediaLimits, Sampling, open_media
 from tokenlearner.model import TokenLearnerViT
@@ -335,7 +336,8 @@ def test_memory_too_small_for_one_frame_is_a_sentence(model, clip, monkeypatch):
 def test_progress_goes_from_nothing_to_all_of_it(engine, clip):
     reports = []
     engine.analyze(clip, AnalysisSettings(batch_size=4), progress=reports.append)
-    assert [(report.stage, report.done, report.total) for report in reports] == [
+    told = [(report.stage, report.done, report.total) for report in reports]
+    assert [key for key, _ in itertools.groupby(told)] == [  # each again and again while frames are waited for
         ("opening", 0, None),
         ("analysing", 0, 11),
         ("analysing", 4, 11),
@@ -572,6 +574,44 @@ def test_latency_is_measured_with_its_spread(engine):
     assert (latency.repeats, latency.batch_size, latency.image_hw) == (9, 3, (24, 40))
     assert (latency.loc, latency.num_tokens, latency.dtype, latency.device) == (3, 2, "float32", "test CPU")
     assert Engine(tiny_model(VIDEO), device=CPU).measure_latency(repeats=3).median_ms > 0
+
+
+def test_opening_a_file_lets_others_use_the_device_and_can_be_stopped(engine, clip, monkeypatch):
+    stops = []
+
+    def endless(path, sampling, limits, *, name, cancel):
+        stops.append(cancel)
+        cancel.wait(20)
+        raise Cancelled("Reading was stopped.")
+
+    monkeypatch.setattr(run_module, "open_media", endless)
+    cancel, told = threading.Event(), []
+
+    def progress(report):
+        told.append((report.stage, threading.current_thread()))
+        if len(told) == 4:
+            cancel.set()
+
+    with pytest.raises(Cancelled, match="analysis was stopped"):
+        engine.analyze(clip, SMALL, progress=progress, cancel=cancel)
+    assert told == [("opening", threading.current_thread())] * 4
+    assert stops[0].is_set()
+
+
+def test_reading_ends_with_the_analysis_whatever_ends_it(engine, clip, monkeypatch):
+    stops = []
+
+    def watched(*args, cancel, **options):
+        stops.append(cancel)
+        return open_media(*args, cancel=cancel, **options)
+
+    def fail(frame):
+        raise OSError("disc full")
+
+    monkeypatch.setattr(run_module, "open_media", watched)
+    with pytest.raises(OSError, match="disc full"):
+        engine.analyze(clip, SMALL, on_frame=fail)
+    assert stops[0].is_set()
 
 
 def test_latency_measures_what_the_network_takes(engine, monkeypatch):

@@ -1,5 +1,6 @@
 """Decoding ahead of the network in a thread that ends, whatever happens."""
 
+import dataclasses
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from tests.engine_cases import TINY, pictures
+from tokenlearner.engine import feed as feed_module
 from tokenlearner.engine.feed import FrameFeed
 from tokenlearner.engine.geometry import plan_geometry
 from tokenlearner.errors import Cancelled, MediaError
@@ -126,3 +128,52 @@ def test_time_spent_decoding_and_waiting_is_told():
         list(batches)
     assert 0.2 <= batches.decode_s < 2
     assert 0.15 <= batches.wait_s < 2
+
+
+def test_whoever_waits_for_frames_can_do_other_work_meanwhile():
+    release, seen = threading.Event(), []
+
+    def slow():
+        yield from frames(2)
+        release.wait(20)
+
+    def idle():
+        seen.append(threading.current_thread())
+        if len(seen) == 3:
+            release.set()
+
+    with feed(slow(), size=2, idle=idle) as batches:
+        assert len(list(batches)) == 1
+    assert len(seen) >= 3
+    assert set(seen) == {threading.current_thread()}
+
+
+def test_leaving_does_not_wait_for_frames_that_nobody_wants_any_more():
+    stop = threading.Event()
+
+    def endless():
+        yield from frames(1)
+        stop.wait(20)  # as a decoder on its way to the next wanted picture
+
+    begin = time.perf_counter()
+    with feed(endless(), size=1, stop=stop) as batches:
+        next(iter(batches))
+    assert time.perf_counter() - begin < 10
+    assert not decode_threads()
+
+
+@pytest.mark.parametrize("clip_frames", [None, 2])
+def test_a_batch_that_is_slow_to_come_goes_early_in_whole_entries(monkeypatch, clip_frames):
+    monkeypatch.setattr(feed_module, "_SLOW_S", 0.1)
+
+    def slow():
+        for frame in frames(18):
+            time.sleep(0.04)
+            yield dataclasses.replace(frame, is_extra=frame.index % 2 == 1)
+
+    with feed(slow(), size=100, clip_frames=clip_frames) as batches:
+        got = [batch.timestamps_s for batch in batches]
+    assert len(got) >= 2
+    assert all(got)
+    assert sum(len(times) for entries in got for times in entries) == 9
+    assert {len(times) for entries in got[:-1] for times in entries} == {clip_frames or 1}

@@ -67,3 +67,16 @@ def test_without_a_callback_time_still_runs():
     clock.now += 4
     meter.report(3, 5, "analysing")
     assert meter.seconds == 4
+
+
+def test_the_last_report_can_be_told_again_with_the_time_now():
+    clock, told = Clock(), []
+    meter = ProgressMeter(told.append, clock)
+    meter.repeat()
+    assert told == []
+    meter.report(0, 9, "analysing")
+    clock.now += 2
+    meter.repeat()
+    meter.report(3, 9, "analysing")
+    assert [(report.done, report.seconds) for report in told] == [(0, 0), (0, 2), (3, 2)]
+    assert told[-1].remaining_s == 4  # telling again is no progress

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, features
 
 from tests.media_cases import HEIGHT, WIDTH, mean_difference, number_in, numbers_in, pattern
-from tokenlearner.errors import MediaError, MediaLimitError
+from tokenlearner.errors import Cancelled, MediaError, MediaLimitError
 from tokenlearner.media import MediaLimits, Sampling, open_media, probe
 from tokenlearner.media.limits import DecodeClock
 
@@ -140,6 +140,27 @@ def test_a_long_animation_keeps_nobody_from_opening_another_picture(tmp_path, mo
     long.join()
     photo.join()
     assert opened
+
+
+def test_reading_can_be_stopped_between_two_wanted_pictures(tmp_path):
+    cancel = threading.Event()
+    with open_media(write(tmp_path / "a.gif"), Sampling(max_frames=2), cancel=cancel) as reader:
+        frames = iter(reader)
+        next(frames)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            next(frames)
+
+
+def test_when_decoding_time_is_up_the_pictures_so_far_are_kept(tmp_path, monkeypatch):
+    with open_media(write(tmp_path / "a.gif")) as reader:
+        frames = []
+        for frame in reader:
+            frames.append(frame)
+            if frame.index == 2:
+                monkeypatch.setattr(DecodeClock, "is_up", lambda clock: True)
+    assert numbers_in(frames) == [0, 1, 2]
+    assert reader.notes == ("Reading took too long and was stopped at 0.1 s. The part before it is shown.",)
 
 
 def test_frames_survive_the_next_one(tmp_path):

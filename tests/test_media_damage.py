@@ -1,6 +1,7 @@
 """Files that cannot be read, or only in part: one sentence each, nothing on the terminal."""
 
 import os
+import threading
 
 import av
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.media_cases import numbers_in, pattern, write_sound, write_video
-from tokenlearner.errors import ConfigError, MediaError, MediaLimitError
+from tokenlearner.errors import Cancelled, ConfigError, MediaError, MediaLimitError
 from tokenlearner.media import MediaLimits, Sampling, content_sha256, open_media, probe
 from tokenlearner.media import limits as limits_module
 from tokenlearner.media.limits import DecodeClock
@@ -307,11 +308,38 @@ def test_when_decoding_time_is_up_the_pictures_so_far_are_kept(tmp_path, monkeyp
         for frame in reader:
             frames.append(frame)
             if frame.index == 30:
-                monkeypatch.setattr(DecodeClock, "used_up", True)
+                monkeypatch.setattr(DecodeClock, "is_up", lambda clock: True)
     assert numbers_in(frames)[:31] == list(range(31))
     assert len(frames) < 60
     stop_s = frames[-1].timestamp_s
     assert reader.notes == (f"Reading took too long and was stopped at {stop_s:.1f} s. The part before it is shown.",)
+
+
+class SetLater(threading.Event):
+    """An event that is set once it has been asked so many times."""
+
+    def __init__(self, asked):
+        super().__init__()
+        self.left = asked
+
+    def is_set(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_reading_can_be_stopped_between_two_wanted_pictures(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 300, keyframe_every=300, options={"sc_threshold": "0"})
+    frames = []
+    with open_media(path, Sampling(max_frames=2), cancel=SetLater(60)) as reader, pytest.raises(Cancelled):
+        frames.extend(reader)
+    assert numbers_in(frames) == [0]
+
+
+def test_opening_can_be_stopped(tmp_path):
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        open_media(write_video(tmp_path / "a.mp4"), cancel=cancel)
 
 
 def test_the_clock_counts_what_happens_inside_and_not_in_between(monkeypatch):
@@ -323,10 +351,10 @@ def test_the_clock_counts_what_happens_inside_and_not_in_between(monkeypatch):
             now[0] += 2.0
         now[0] += 100.0
     assert clock.spent_s == 4.0
-    assert not clock.used_up
+    assert not clock.is_up()
     with clock.running():
         now[0] += 1.5
-        assert clock.used_up
+        assert clock.is_up()
 
 
 @pytest.mark.parametrize(

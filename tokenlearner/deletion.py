@@ -21,7 +21,7 @@ from tokenlearner.analysis.cause import FRACTIONS, area, by_weight, delete_patch
 from tokenlearner.analysis.maps import as_shares
 from tokenlearner.analysis.objects import centre_prior
 from tokenlearner.engine import Analysis, Engine
-from tokenlearner.engine.held import raise_if_set
+from tokenlearner.engine.waiting import aside
 from tokenlearner.errors import ConfigError
 from tokenlearner.media import open_media
 
@@ -113,7 +113,8 @@ def delete_most_attended(
         max_rows: Most frames (clips for a video model) that are taken, evenly spread.
         draws: Random orders; their spread tells what a difference is worth.
         seed: Of the random orders.
-        progress: Told (passes done, passes in all); a pass is one order at one fraction.
+        progress: Told (passes done, passes in all), again and again while the media is read; a pass is one order at
+            one fraction.
         cancel: Set it to stop; acts within one batch.
 
     Raises:
@@ -131,7 +132,14 @@ def delete_most_attended(
         if (maps.shape[0], *maps.shape[2:]) != (len(analysis.timestamps_s), *analysis.geometry.grid_hw):
             raise ConfigError(f'The maps "{name}" are not on the steps and the grid of this analysis.')
     rows = np.unique(np.linspace(0, len(analysis.logits) - 1, min(max_rows, len(analysis.logits))).round().astype(int))
-    inputs = _inputs(engine, path, analysis, rows, cancel)
+    total, done = 1 + (len(named) + 1 + draws) * (len(FRACTIONS) - 1), 0
+
+    def report() -> None:
+        if progress is not None:
+            progress(done, total)
+
+    stop = threading.Event()
+    inputs = aside(lambda: _inputs(engine, path, analysis, rows, stop), stop=stop, cancel=cancel, idle=report)
     steps = _steps(engine, analysis, rows)
     grid_hw, rng = analysis.geometry.grid_hw, np.random.default_rng(seed)
     orders = {name: _orders(as_shares(maps).mean(axis=1)[steps]) for name, maps in named.items()}
@@ -139,15 +147,13 @@ def delete_most_attended(
     for draw in range(draws):
         orders[f"random {draw}"] = _orders(rng.random((*steps.shape, *grid_hw)))
     group = group_of(analysis.label_groups, class_index)
-    total, done = 1 + len(orders) * (len(FRACTIONS) - 1), 0
 
     def probability(pixels: UInt8[np.ndarray, "rows *frames height width 3"]) -> float:
         nonlocal done
         k = analysis.num_tokens
         logits = engine.answer_inputs(pixels, loc=analysis.loc, num_tokens=k, cancel=cancel)
         done += 1
-        if progress is not None:
-            progress(done, total)
+        report()
         return float(softmax(logits[:, group])[:, class_index - group.start].mean())
 
     whole = probability(inputs)
@@ -171,16 +177,16 @@ def _inputs(
     path: str | Path,
     analysis: Analysis,
     rows: Int64[np.ndarray, " rows"],
-    cancel: threading.Event | None,
+    cancel: threading.Event,
 ) -> UInt8[np.ndarray, "rows *frames height width 3"]:
     """The network's inputs for some rows of the logits, decoded and resized again."""
     per_row = analysis.clip_frames
     wanted: dict[int, list[UInt8[np.ndarray, "height width 3"]]] = {int(row): [] for row in rows}
-    with open_media(path, analysis.settings.sampling, engine.limits, name=analysis.media.name) as reader:
+    sampling, name = analysis.settings.sampling, analysis.media.name
+    with open_media(path, sampling, engine.limits, name=name, cancel=cancel) as reader:
         if reader.info.sha256 != analysis.media.sha256:
             raise ConfigError(f"{analysis.media.name} is no longer the file that was analysed. Analyse it again.")
         for i, frame in enumerate(reader):
-            raise_if_set(cancel)
             if i // per_row in wanted:
                 wanted[i // per_row].append(analysis.geometry.to_input(frame.rgb))
             if i // per_row > rows[-1]:

@@ -233,7 +233,7 @@ def write_overlay(
     """
     painter = OverlayPainter(analysis, view)
     writer: VideoWriter | None = None
-    with open_media(media_path, analysis.settings.sampling, limits or MediaLimits()) as reader:
+    with open_media(media_path, analysis.settings.sampling, limits or MediaLimits(), cancel=cancel) as reader:
         try:
             for done, frame in enumerate(reader, start=1):
                 if cancel is not None and cancel.is_set():

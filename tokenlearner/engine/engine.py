@@ -19,12 +19,12 @@ from tokenlearner.engine.features import FeatureKey, FeatureRecorder, FeatureSto
 from tokenlearner.engine.feed import OnFrame
 from tokenlearner.engine.geometry import Geometry
 from tokenlearner.engine.held import HeldTokens
-from tokenlearner.engine.held import raise_if_set as _raise_if_set
 from tokenlearner.engine.network import Choice, Network, OutputGatherer, locs_to_keep, measure_passes
 from tokenlearner.engine.origin import Origin
 from tokenlearner.engine.progress import ProgressCallback, ProgressMeter
 from tokenlearner.engine.results import Analysis, AnalysisSettings, Latency, Loc, Timings
 from tokenlearner.engine.run import OnPart, Run
+from tokenlearner.engine.waiting import raise_if_set
 from tokenlearner.errors import ConfigError, FeaturesGone
 from tokenlearner.media import MediaLimits, Sampling
 from tokenlearner.model import FeatureMap
@@ -93,7 +93,8 @@ class Engine:
             path: The media file.
             settings: What to run and on which part; None for the defaults.
             name: Name to show, if the file lies under a temporary one.
-            progress: Called in this thread, before the first and after each batch, and at the end.
+            progress: Called in this thread: before the first and after each batch, at the end, and again and again
+                while the network waits for frames, so that other work can be let in.
             cancel: Set it to stop; acts within one batch.
             on_frame: Called in the decoding thread with each frame at full size, in order.
             extra: More frames for `on_frame`, which nothing runs on, e.g. to play a clip at its own rate under the maps
@@ -161,7 +162,7 @@ class Engine:
             lambda x: self._network.suffix(FeatureMap(x, features.grid_hw, features.loc), choice, clock=clock),
         ):
             outputs.add(output)
-            _raise_if_set(cancel)
+            raise_if_set(cancel)
         return dataclasses.replace(
             analysis,
             token_maps=outputs.token_maps(len(analysis.timestamps_s), analysis.geometry.grid_hw),
@@ -245,7 +246,7 @@ class Engine:
         batcher = Batcher(initial_batch_size(full_load(self.config, image_hw), self.device), relieve=self._relieve)
         for output, _ in batcher.run(rgb, lambda part: self._network.full(torch.from_numpy(part.copy()), choice)):
             outputs.add(output)
-            _raise_if_set(cancel)
+            raise_if_set(cancel)
         return outputs.logits()
 
     def can_rerun(self, analysis: Analysis, loc: RerunLoc = "same") -> bool:
@@ -295,9 +296,9 @@ class Engine:
         whole = Batcher(1, item=f"a batch of {batch_size}")  # one item: the batch, which is not to be halved
 
         def pause() -> None:
-            _raise_if_set(cancel)
+            raise_if_set(cancel)
             between()
-            _raise_if_set(cancel)
+            raise_if_set(cancel)
 
         (seconds,) = whole.run(
             [rgb],
@@ -369,7 +370,7 @@ class Engine:
             lambda x: self._network.advance(FeatureMap(x, nearest.grid_hw, nearest.loc), loc, clock=clock),
         ):
             recorder.add({loc: part})
-            _raise_if_set(cancel)
+            raise_if_set(cancel)
         reached = recorder.finish()
         self.features.put(key, reached)
         return reached[loc]

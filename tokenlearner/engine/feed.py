@@ -16,13 +16,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from tokenlearner.engine.geometry import Geometry
-from tokenlearner.errors import Cancelled
+from tokenlearner.engine.waiting import POLL_S, raise_if_set
 from tokenlearner.media import Frame
 
 OnFrame = Callable[[Frame], None]
 
 _QUEUED_BATCHES: Final = 2
-_POLL_S: Final = 0.05  # how soon a waiting side notices that the other has gone, or Cancel
+_SLOW_S: Final = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,8 @@ class Batch:
 class FrameFeed:
     """Iterates over batches that a thread prepares. Use it as a context: leaving it ends the thread.
 
+    Where pictures come slowly, a batch that has grown for a second goes as it is once the network has nothing to do.
+
     Args:
         frames: Decoded frames, in order; only the thread touches them until the context is left.
         geometry: What the model sees of them.
@@ -53,6 +55,8 @@ class FrameFeed:
         batch_size: Asked before each batch for the entries it shall hold.
         on_frame: Called in the thread with each frame at full size, in order, extra ones too; None for nothing.
         cancel: Set by the caller to stop.
+        stop: Set when the context is left, whatever the reason; `frames` may heed it, so that this does not take long.
+        idle: Called again and again while the iteration waits for a batch, in its thread.
         pin: Whether to place batches in page-locked memory, for quick transfers to CUDA devices.
     """
 
@@ -65,6 +69,8 @@ class FrameFeed:
         batch_size: Callable[[], int],
         on_frame: OnFrame | None = None,
         cancel: threading.Event | None = None,
+        stop: threading.Event | None = None,
+        idle: Callable[[], None] = lambda: None,
         pin: bool = False,
     ) -> None:
         self.decode_s = 0.0
@@ -74,9 +80,10 @@ class FrameFeed:
         self._clip_frames = clip_frames
         self._batch_size = batch_size
         self._on_frame = on_frame
-        self._cancel = cancel or threading.Event()
+        self._cancel = cancel
+        self._idle = idle
         self._pin = pin
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._queue: queue.Queue[Batch | Exception | None] = queue.Queue(_QUEUED_BATCHES)
         self._thread = threading.Thread(target=self._work, name="tokenlearner-decode", daemon=True)
 
@@ -98,9 +105,7 @@ class FrameFeed:
             Exception: Whatever decoding or `on_frame` raised, after the batches before it.
         """
         while True:
-            begin = time.perf_counter()
             item = self._next()
-            self.wait_s += time.perf_counter() - begin
             if item is None:
                 return
             if isinstance(item, Exception):
@@ -108,17 +113,21 @@ class FrameFeed:
             yield item
 
     def _next(self) -> Batch | Exception | None:
-        while not self._cancel.is_set():
+        while True:
+            raise_if_set(self._cancel)
+            begin = time.perf_counter()
             try:
-                return self._queue.get(timeout=_POLL_S)
+                return self._queue.get(timeout=POLL_S)
             except queue.Empty:
-                continue
-        raise Cancelled("The analysis was stopped.")
+                pass
+            finally:
+                self.wait_s += time.perf_counter() - begin
+            self._idle()
 
     def _put(self, item: Batch | Exception | None) -> None:
         while not self._stop.is_set():
             try:
-                return self._queue.put(item, timeout=_POLL_S)
+                return self._queue.put(item, timeout=POLL_S)
             except queue.Full:
                 continue
 
@@ -135,6 +144,7 @@ class FrameFeed:
         times: list[float] = []
         per_entry = self._clip_frames or 1
         wanted = self._batch_size() * per_entry
+        begun = time.perf_counter()
         frames = iter(self._frames)
         try:
             while not self._stop.is_set():
@@ -148,10 +158,13 @@ class FrameFeed:
                     inputs.append(self._geometry.to_input(frame.rgb))
                     times.append(frame.timestamp_s)
                 self.decode_s += time.perf_counter() - begin
-                if len(inputs) == wanted:
+                is_whole = bool(inputs) and len(inputs) % per_entry == 0
+                is_slow = time.perf_counter() - begun > _SLOW_S and self._queue.empty()
+                if len(inputs) == wanted or (is_whole and is_slow):
                     yield self._batch(inputs, times)
                     inputs, times = [], []
                     wanted = self._batch_size() * per_entry
+                    begun = time.perf_counter()
         except Exception:
             if inputs:
                 yield self._batch(inputs, times)

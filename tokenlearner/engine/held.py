@@ -14,7 +14,8 @@ from torch import Tensor
 from tokenlearner import flops
 from tokenlearner.engine.batching import Batcher, Load
 from tokenlearner.engine.network import Choice, Network
-from tokenlearner.errors import Cancelled, ConfigError
+from tokenlearner.engine.waiting import raise_if_set
+from tokenlearner.errors import ConfigError
 from tokenlearner.model import FeatureMap, Tokenized
 
 _MAX_ITEMS: Final = {"cuda": 4096, "mps": 1024, "cpu": 512}  # a few tokens an item: larger batches than of frames
@@ -225,13 +226,3 @@ class HeldTokens:
         if device.device.type == "cpu":
             size = min(size, int(_MACS_PER_BATCH // load.item_macs))
         return self._make_batcher(max(1, size))
-
-
-def raise_if_set(cancel: threading.Event | None) -> None:
-    """Stop here if the caller asked to.
-
-    Raises:
-        Cancelled: If `cancel` is set.
-    """
-    if cancel is not None and cancel.is_set():
-        raise Cancelled("The analysis was stopped.")

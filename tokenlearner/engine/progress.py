@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,7 @@ class ProgressMeter:
         self._clock = clock
         self._begin = clock()
         self._marks: deque[tuple[float, int]] = deque(maxlen=_WINDOW + 1)
+        self._told: Progress | None = None
 
     @property
     def seconds(self) -> float:
@@ -47,10 +49,15 @@ class ProgressMeter:
         seconds = self.seconds
         self._marks.append((seconds, done))
         total = None if total is None else max(total, done)
-        told = Progress(done, total, seconds, self._remaining(done, total), stage)
+        self._told = told = Progress(done, total, seconds, self._remaining(done, total), stage)
         if self._callback is not None:
             self._callback(told)
         return told
+
+    def repeat(self) -> None:
+        """Tell the callback the last report again, with the time now: nothing has moved, and it may do other work."""
+        if self._callback is not None and self._told is not None:
+            self._callback(dataclasses.replace(self._told, seconds=self.seconds))
 
     def _remaining(self, done: int, total: int | None) -> float | None:
         if total is None:

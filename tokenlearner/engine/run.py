@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from tokenlearner.engine.device import StageClock
 from tokenlearner.engine.features import FeatureRecorder
 from tokenlearner.engine.feed import Batch, FrameFeed, OnFrame
 from tokenlearner.engine.geometry import Geometry, plan_geometry
-from tokenlearner.engine.held import raise_if_set
 from tokenlearner.engine.network import Choice, Network, OutputGatherer
 from tokenlearner.engine.origin import Origin
 from tokenlearner.engine.parts import PartPlan
@@ -32,7 +32,8 @@ from tokenlearner.engine.results import (
     map_unit,
     speed_note,
 )
-from tokenlearner.media import MediaLimits, MediaReader, Sampling, open_media
+from tokenlearner.engine.waiting import aside, raise_if_set
+from tokenlearner.media import Frame, MediaLimits, MediaReader, Sampling, open_media
 from tokenlearner.model import FeatureMap, ModelOutput
 
 OnPart = Callable[[Analysis], None]
@@ -76,9 +77,16 @@ class Run:
             name: Name to show, if the file lies under a temporary one.
         """
         self.meter.report(0, None, "opening")
-        with open_media(path, self.settings.sampling, limits, name=name, extra=self.extra) as reader:
-            frames = iter(reader)
-            first = next(frames)  # a reader gives at least one, or raises
+        stop = threading.Event()  # ends all reading, whatever ends the run
+        with ExitStack() as stack:
+
+            def start() -> tuple[MediaReader, Iterator[Frame], Frame]:
+                opened = open_media(path, self.settings.sampling, limits, name=name, extra=self.extra, cancel=stop)
+                reader = stack.enter_context(opened)
+                frames = iter(reader)
+                return reader, frames, next(frames)  # a reader gives at least one, or raises
+
+            reader, frames, first = aside(start, stop=stop, cancel=self.cancel, idle=self.meter.repeat)
             opening_s = self.meter.seconds
             geometry = plan_geometry(
                 self._config, first.rgb.shape[:2], resize=self.settings.resize, input_side=self.settings.input_side
@@ -92,6 +100,8 @@ class Run:
                 batch_size=lambda: batcher.size,
                 on_frame=self.on_frame,
                 cancel=self.cancel,
+                stop=stop,
+                idle=self.meter.repeat,
                 pin=self.network.device.is_cuda,
             )
             findings = _Findings(self, reader, geometry, batcher, feed, opening_s)

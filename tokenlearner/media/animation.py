@@ -11,7 +11,7 @@ from PIL import Image
 
 from tokenlearner.errors import MediaError
 from tokenlearner.media.info import Frame, MediaInfo
-from tokenlearner.media.limits import DecodeClock
+from tokenlearner.media.limits import DecodeClock, stopped_note
 from tokenlearner.media.pictures import picture_errors, to_rgb
 from tokenlearner.media.source import Source
 
@@ -37,10 +37,10 @@ class AnimationSource(Source):
         sha256: str,
         clock: DecodeClock,
     ) -> None:
-        self._image, self._file, self._name = image, file, name
+        self._image, self._file, self._name, self._clock = image, file, name, clock
         # An APNG may carry a still for programs that do not animate; it is no part of the animation.
         self._skipped = 1 if getattr(image, "default_image", False) else 0
-        durations_s, announced = self._durations(clock)
+        durations_s, announced = self._durations()
         if not durations_s:
             raise MediaError(f"{name} is damaged: not one picture in it can be decoded.")
         ends_s = np.cumsum(durations_s)
@@ -65,13 +65,13 @@ class AnimationSource(Source):
             notes=notes,
         )
 
-    def _durations(self, clock: DecodeClock) -> tuple[list[float], int]:
+    def _durations(self) -> tuple[list[float], int]:
         """How long each readable picture is shown, and how many the file announces."""
         durations_s: list[float] = []
         with picture_errors(self._name):
             announced = int(getattr(self._image, "n_frames", 1)) - self._skipped
             for number in range(announced):
-                clock.check(self._name)
+                self._clock.check(self._name)
                 try:
                     self._image.seek(number + self._skipped)
                     self._image.load()
@@ -82,11 +82,17 @@ class AnimationSource(Source):
         return durations_s, announced
 
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Generator[Frame]:
-        """Decode the pictures of these ascending numbers."""
+        """Decode the pictures of these ascending numbers; those between are composed on the way."""
+        reached = 0
         for index in wanted.tolist():
             with picture_errors(self._name):
-                self._image.seek(index + self._skipped)
+                for number in range(reached, index + 1):
+                    if self._clock.is_up():
+                        self.notes = (stopped_note(float(self.times_s[reached])),)
+                        return
+                    self._image.seek(number + self._skipped)
                 rgb, _ = to_rgb(self._image)
+            reached = index
             yield Frame(rgb, float(self.times_s[index]), index)
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class Decoder:
         with suppress(av.FFmpegError, ValueError):
             container.seek(seek, stream=stream)  # empties the decoder too
             for packet in itertools.islice(packets_of(container, stream), _PACKETS_TO_KEYFRAME):
-                if self._clock.used_up:
+                if self._clock.is_up():
                     self.out_of_time = True
                     return None
                 if packet.pts == tick and packet.is_keyframe:
@@ -79,7 +79,7 @@ class Decoder:
     def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[tuple[int, av.VideoFrame]]:
         timeline, packets_met, frames_met = self._timeline, 0, 0
         for packet in packets_of(container, stream):
-            if self._clock.used_up:
+            if self._clock.is_up():
                 self.out_of_time = True
                 return
             if timeline.clock == "restamped" and holds_picture(packet):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tokenlearner.errors import ConfigError, MediaLimitError
+from tokenlearner.errors import Cancelled, ConfigError, MediaLimitError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,16 @@ class MediaLimits:
 
 
 class DecodeClock:
-    """Adds up the seconds spent reading one file and says when they are used up."""
+    """Adds up the seconds spent reading one file, and says when reading shall end.
 
-    def __init__(self, budget_s: float) -> None:
+    Args:
+        budget_s: Seconds that reading may take.
+        cancel: Set it to stop; acts within one picture.
+    """
+
+    def __init__(self, budget_s: float, cancel: threading.Event | None = None) -> None:
         self._budget_s = budget_s
+        self._cancel = cancel
         self._spent_s = 0.0
         self._started: float | None = None
 
@@ -70,9 +77,14 @@ class DecodeClock:
         running = 0.0 if self._started is None else time.perf_counter() - self._started
         return self._spent_s + running
 
-    @property
-    def used_up(self) -> bool:
-        """Whether the budget is spent."""
+    def is_up(self) -> bool:
+        """Whether the budget is spent; to be asked often.
+
+        Raises:
+            Cancelled: If the caller asked to stop.
+        """
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled("Reading was stopped.")
         return self.spent_s > self._budget_s
 
     def check(self, name: str) -> None:
@@ -80,9 +92,15 @@ class DecodeClock:
 
         Raises:
             MediaLimitError: If the budget is spent.
+            Cancelled: If the caller asked to stop.
         """
-        if self.used_up:
+        if self.is_up():
             raise MediaLimitError(
                 f"Reading {name} takes longer than the limit of {self._budget_s:g} s. "
                 "Shorten the file, or convert it to MP4 (H.264) first."
             )
+
+
+def stopped_note(last_s: float) -> str:
+    """A sentence for the viewer of a file of which `DecodeClock` let no more be read than up to `last_s`."""
+    return f"Reading took too long and was stopped at {last_s:.1f} s. The part before it is shown."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -86,6 +87,7 @@ class MediaReader:
 
         Raises:
             MediaError: If not one of them can be decoded.
+            Cancelled: If the caller asked to stop.
         """
         chosen = 0
         with closing(self._source.frames(self._read)) as frames:
@@ -121,6 +123,7 @@ def open_media(
     *,
     name: str | None = None,
     extra: Sampling | None = None,
+    cancel: threading.Event | None = None,
 ) -> MediaReader:
     """Open a photo or video and choose which of its pictures to read.
 
@@ -133,12 +136,14 @@ def open_media(
         name: Name to show in messages, if the file lies under a temporary one.
         extra: More pictures to read beside the chosen ones, from the first of those on; marked `is_extra`. For who
             works on some pictures and shows more of them.
+        cancel: Set it to stop; acts within one picture, here and while the reader is iterated over.
 
     Raises:
         MediaError: If it cannot be read, with what to do about it.
         MediaLimitError: If it is larger or longer than `limits`.
+        Cancelled: If the caller asked to stop.
     """
-    clock = DecodeClock(limits.max_decode_s)
+    clock = DecodeClock(limits.max_decode_s, cancel)
     source = identify(Path(path), name or Path(path).name, limits, clock)
     try:
         reader = MediaReader(source, sampling, clock, extra)

@@ -109,7 +109,7 @@ class Thumbnails:
     def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The frames, with the time that they take counted."""
         with closing(frames):  # type: ignore[type-var]
-            while not self._clock.used_up:
+            while not self._clock.is_up():
                 with self._clock.running():
                     frame = next(frames, None)
                 if frame is None:

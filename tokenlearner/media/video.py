@@ -20,7 +20,7 @@ from tokenlearner.media.convert import FrameConverter
 from tokenlearner.media.decode import Decoder
 from tokenlearner.media.files import open_for_ffmpeg
 from tokenlearner.media.info import Frame, MediaInfo
-from tokenlearner.media.limits import DecodeClock, MediaLimits
+from tokenlearner.media.limits import DecodeClock, MediaLimits, stopped_note
 from tokenlearner.media.scan import prepare_decoder, scan_video
 from tokenlearner.media.source import Source
 
@@ -184,7 +184,7 @@ class VideoSource(Source):
 
     def _reading_notes(self, decoder: Decoder, last_s: float, complete: bool) -> tuple[str, ...]:
         if decoder.out_of_time:
-            return (f"Reading took too long and was stopped at {last_s:.1f} s. The part before it is shown.",)
+            return (stopped_note(last_s),)
         at_known_cut = self._is_cut and last_s > self._timeline.duration_s - _CUT_TOLERANCE_S
         if decoder.damaged and not complete and not at_known_cut:
             return (f"This file stops after {last_s:.1f} s (damaged). The part before it is shown.",)
