@@ -202,7 +202,7 @@ def test_the_deletion_curve_is_the_bare_network_on_painted_pictures(model, engin
     heights = curve.curves["attended"]
     by_hand = sum((heights[i] + heights[i + 1]) / 2 * 0.1 for i in range(5)) / 0.5
     assert curve.area("attended") == pytest.approx(by_hand)
-    assert told == [(i, 21) for i in range(1, 22)]
+    assert [one for one in told if one[0]] == [(i, 21) for i in range(1, 22)]  # and (0, 21) while the clip is read
     assert json.loads(json.dumps(curve.summary(), allow_nan=False))["areas"]["attended"] == pytest.approx(by_hand)
 
 
