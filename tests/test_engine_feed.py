@@ -167,13 +167,12 @@ def test_a_batch_that_is_slow_to_come_goes_early_in_whole_entries(monkeypatch, c
     monkeypatch.setattr(feed_module, "_SLOW_S", 0.1)
 
     def slow():
-        for frame in frames(18):
+        for frame in frames(30):
             time.sleep(0.04)
-            yield dataclasses.replace(frame, is_extra=frame.index % 2 == 1)
+            yield dataclasses.replace(frame, is_extra=frame.index % 6 > 0)
 
     with feed(slow(), size=100, clip_frames=clip_frames) as batches:
         got = [batch.timestamps_s for batch in batches]
     assert len(got) >= 2
-    assert all(got)
-    assert sum(len(times) for entries in got for times in entries) == 9
+    assert sum(len(times) for entries in got for times in entries) == 5
     assert {len(times) for entries in got[:-1] for times in entries} == {clip_frames or 1}
