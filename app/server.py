@@ -22,9 +22,21 @@ from app.results import EVERYBODY, Request, Results, Shown
 from app.strips import Strips
 from app.uploads import APP_LIMITS
 from app.visits import DEFAULT_GRACE_S, Visit, Visits
-from tokenlearner.engine import Analysis, AnalysisSettings, ComputeDevice, Engine, Latency, Progress, pick_device
+from tokenlearner.engine import (
+    Analysis,
+    AnalysisSettings,
+    ComputeDevice,
+    Engine,
+    FeatureStore,
+    Latency,
+    Progress,
+    key_of,
+    pick_device,
+)
 
 MAX_ENGINES: Final = 4
+FEATURE_BYTES: Final = 2 * 1024**3
+"""Memory of each device for quick changes, whichever model they ask."""
 MAX_VIEWS: Final = 24
 MAX_ANSWERS: Final = 16
 MAX_LATENCIES: Final = 512
@@ -52,6 +64,7 @@ class Server:
         self.strips = Strips()
         self.visits = Visits(grace_s, on_leave=self._stop_jobs, on_end=self._end)
         self._engines: Bounded[tuple[str, str], Engine] = Bounded(MAX_ENGINES)
+        self._features: dict[str, FeatureStore] = {}
         self._workers: dict[str, Worker] = {}
         self._parts: dict[Request, Shown] = {}
         self._views: Bounded[tuple[Request, View], Analysis] = Bounded(MAX_VIEWS)
@@ -81,7 +94,8 @@ class Server:
         with self._loading:
             engine = self._engines.get(key)
             if engine is None:
-                engine = Engine(model.load(), device=compute_devices()[device], limits=APP_LIMITS)
+                features = self._features.setdefault(device, FeatureStore(FEATURE_BYTES))
+                engine = Engine(model.load(), device=compute_devices()[device], features=features, limits=APP_LIMITS)
                 self._engines.put(key, engine)
             return engine
 
@@ -178,7 +192,7 @@ class Server:
     def rerun(self, visit: Visit, shown: Shown, view: View) -> Job[Analysis]:
         """Answer again for other tokens or another place, from kept features; the last wish of a visit wins.
 
-        The job fails with `FeaturesGone` if the features had to make room.
+        The job fails with `FeaturesGone` if the features had to make room, with `FeaturesNotKept` if they never fitted.
 
         Raises:
             QueueFull: If too many wait already.
@@ -289,7 +303,7 @@ class Server:
     def ask(self, visit: Visit, shown: Shown, question: Question, *, class_name: str = "") -> Job[Answer]:
         """Put a question in line; an earlier one of the same visit and kind is dropped.
 
-        The job fails with `FeaturesGone` if the features had to make room.
+        The job fails with `FeaturesGone` if the features had to make room, with `FeaturesNotKept` if they never fitted.
 
         Raises:
             QueueFull: If too many wait already.
@@ -322,9 +336,9 @@ class Server:
     def _forget(self, shown: Shown) -> None:
         self._views.drop(lambda key: key[0] == shown.request)
         self._answers.drop(lambda key: key[0] == shown.request)
-        engine = self._engines.get((shown.request.model, shown.request.device))
-        if engine is not None:
-            engine.forget(shown.analysis)
+        features = self._features.get(shown.request.device)
+        if features is not None:
+            features.drop(key_of(shown.analysis))
 
 
 @functools.cache

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from tokenlearner.config import ModelConfig, TokenLearnerConfig
+from tokenlearner.engine import Analysis, Engine
+from tokenlearner.errors import FeaturesGone, FeaturesNotKept
 from tokenlearner.layers import init_map_logits_
 from tokenlearner.media import VideoWriter
 from tokenlearner.weights import LoadedModel, untrained
@@ -47,6 +49,15 @@ def tiny_model(config: ModelConfig = TINY, *, seed: int = 0, trained: bool = Tru
         loaded.model.head.weight.normal_(std=0.5)
     card = dataclasses.replace(loaded.card, name="tiny", trained=trained)
     return dataclasses.replace(loaded, card=card, sha256=f"{config!r}/{seed}")
+
+
+def can_rerun(engine: Engine, analysis: Analysis, loc: Any = "same") -> bool:
+    """Whether the engine still has what a second look needs."""
+    try:
+        engine.rerun(analysis, loc=loc)
+    except (FeaturesGone, FeaturesNotKept):
+        return False
+    return True
 
 
 def pictures(count: int, frame_hw: tuple[int, int], seed: int = 0) -> list[np.ndarray]:

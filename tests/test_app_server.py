@@ -14,7 +14,7 @@ from app.results import EVERYBODY, Results, Shown
 from app.server import PLAIN, Server
 from app.visits import Visit
 from tests.app_cases import LIMIT_S, request_for, tiny_choice, until
-from tests.engine_cases import pictures, write_clip
+from tests.engine_cases import can_rerun, pictures, write_clip
 from tokenlearner import flops
 from tokenlearner.engine import AnalysisSettings
 from tokenlearner.errors import Cancelled, CheckpointError, FeaturesGone, MediaError
@@ -148,14 +148,14 @@ def test_closing_the_page_stops_its_jobs_at_once_and_gives_its_memory_back_later
     shown = analysed(server, anna, item, model)
     engine = server.engine(model, "cpu")
     server.rerun(anna, shown, (3, 2, ())).result()
-    assert engine.can_rerun(shown.analysis)
+    assert can_rerun(engine, shown.analysis)
     gate = threading.Event()
     server.worker("cpu").submit(lambda ticket: gate.wait(LIMIT_S), owner="ben", slot="analysis")
     waits = server.analyse(anna, item, model, request_for(item.key, model, resize="crop"), AnalysisSettings())
     server.visits.leave("anna")
     assert waits.state is JobState.CANCELLED
     gate.set()
-    until(lambda: not engine.can_rerun(shown.analysis))
+    until(lambda: not can_rerun(engine, shown.analysis))
     assert server.results.get(shown.request, "ben") is None
     assert server.known_view(shown, (3, 2, ())) is None
     assert not item.path.exists()
@@ -166,7 +166,7 @@ def test_what_another_visitor_looks_at_stays(server, anna, item, model):
     assert server.results.get(shown.request, "ben") is shown
     server.results.release("anna")
     assert server.results.get(shown.request, "ben") is shown
-    assert server.engine(model, "cpu").can_rerun(shown.analysis)
+    assert can_rerun(server.engine(model, "cpu"), shown.analysis)
 
 
 def test_leaving_takes_nothing_from_who_looks_at_another_part_of_the_same_file(server, anna, item, model):
@@ -176,7 +176,7 @@ def test_leaving_takes_nothing_from_who_looks_at_another_part_of_the_same_file(s
         server, ben, item, model, AnalysisSettings(sampling=Sampling(max_frames=3)), sampling=Sampling(max_frames=3)
     )
     server.results.release("anna")
-    assert not server.engine(model, "cpu").can_rerun(whole.analysis)
+    assert not can_rerun(server.engine(model, "cpu"), whole.analysis)
     assert server.rerun(ben, part, (3, 2, ())).result().num_tokens == 2
     ben.uploads.close()
 

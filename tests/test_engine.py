@@ -5,16 +5,34 @@ import itertools
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from tests.engine_cases import FUSED, PLAIN, TINY, V10, VIDEO, pictures, tiny_model, write_clip, write_photo
+from tests.engine_cases import FUSED, PLAIN, TINY, V10, VIDEO, can_rerun, pictures, tiny_model, write_clip, write_photo
 from tokenlearner import flops
-from tokenlearner.engine import UNTRAINED_NOTE, AnalysisSettings, ComputeDevice, Engine, speed_note
+from tokenlearner.engine import (
+    UNTRAINED_NOTE,
+    AnalysisSettings,
+    ComputeDevice,
+    Engine,
+    FeatureStore,
+    key_of,
+    speed_note,
+)
+from tokenlearner.engine import features as features_module
 from tokenlearner.engine import run as run_module
-from tokenlearner.errors import Cancelled, ConfigError, DeviceError, FeaturesGone, MediaError, TokenLearnerError
+from tokenlearner.errors import (
+    Cancelled,
+    ConfigError,
+    DeviceError,
+    FeaturesGone,
+    FeaturesNotKept,
+    MediaError,
+    TokenLearnerError,
+)
 from tokenlearner.media import MediaLimits, Sampling, open_media
 from tokenlearner.model import TokenLearnerViT
 
@@ -235,31 +253,45 @@ def test_tokens_of_a_fused_model_cannot_be_muted(clip):
 
 def test_features_that_were_dropped_are_missed_in_a_sentence(model, clip, photo):
     one_frame = 3 * 5 * TINY.embed_dim * 2
-    engine = Engine(model, device=CPU, feature_budget_bytes=2 * 11 * one_frame)  # one clip at two locations
+    engine = Engine(model, device=CPU, features=FeatureStore(2 * 11 * one_frame))  # one clip at two locations
     found = engine.analyze(clip, SMALL)
-    assert engine.can_rerun(found)
+    assert can_rerun(engine, found)
     assert engine.features.used_bytes == engine.features.budget_bytes
     other = engine.analyze(photo)
-    assert engine.can_rerun(other)
-    assert not engine.can_rerun(found)
+    assert can_rerun(engine, other)
+    assert not can_rerun(engine, found)
     with pytest.raises(FeaturesGone, match=r"disc\.mp4 .* had to make room\. Analyse it again"):
         engine.rerun(found)
 
 
 def test_a_budget_for_one_location_keeps_the_chosen_one(model, clip):
     one_location = 11 * 3 * 5 * TINY.embed_dim * 2
-    engine = Engine(model, device=CPU, feature_budget_bytes=one_location + 100)
+    engine = Engine(model, device=CPU, features=FeatureStore(one_location + 100))
     found = engine.analyze(clip, AnalysisSettings(loc=3, batch_size=4))
-    assert engine.can_rerun(found)
-    assert not engine.can_rerun(found, loc=1)  # an earlier place cannot be reached from a later one
-    assert engine.can_rerun(found, loc=None)
+    assert can_rerun(engine, found)
+    assert not can_rerun(engine, found, loc=1)  # an earlier place cannot be reached from a later one
+    assert can_rerun(engine, found, loc=None)
     assert engine.features.used_bytes == one_location
 
 
 @pytest.mark.parametrize("budget", [0, 1000])
-def test_a_clip_that_does_not_fit_is_analysed_all_the_same(model, clip, budget):
-    engine = Engine(model, device=CPU, feature_budget_bytes=budget)
-    assert not engine.can_rerun(engine.analyze(clip, SMALL))
+def test_a_clip_that_does_not_fit_is_analysed_all_the_same_and_says_so_when_it_is_asked_again(model, clip, budget):
+    engine = Engine(model, device=CPU, features=FeatureStore(budget))
+    found = engine.analyze(clip, SMALL)
+    assert found.kept_locs == ()
+    with pytest.raises(FeaturesNotKept, match=r"disc\.mp4 need more memory than is set aside .* Take fewer frames"):
+        engine.rerun(found)
+
+
+def test_engines_of_one_device_share_the_memory_for_quick_changes(clip):
+    store = FeatureStore(2 * 11 * 3 * 5 * TINY.embed_dim * 2)  # one clip at two locations
+    first, second = (Engine(tiny_model(seed=seed), device=CPU, features=store) for seed in (0, 1))
+    found = first.analyze(clip, SMALL)
+    assert found.kept_locs == (1, 3)
+    second.analyze(clip, SMALL)
+    assert store.used_bytes == store.budget_bytes
+    with pytest.raises(FeaturesGone):
+        first.rerun(found)
 
 
 def test_nothing_is_kept_when_nothing_shall_be(model, clip):
@@ -267,10 +299,11 @@ def test_nothing_is_kept_when_nothing_shall_be(model, clip):
     found = engine.analyze(clip, AnalysisSettings(keep="none"))
     assert engine.features.used_bytes == 0
     kept = engine.analyze(clip, SMALL)
-    assert engine.can_rerun(kept)
-    engine.forget(kept)
+    assert can_rerun(engine, kept)
+    engine.features.drop(key_of(kept))
     assert engine.features.used_bytes == 0
-    assert not engine.can_rerun(found)
+    with pytest.raises(FeaturesNotKept, match=r"disc\.mp4 was analysed without keeping"):
+        engine.rerun(found)
 
 
 def test_an_analysis_of_other_weights_is_not_rerun(engine, clip):
@@ -314,6 +347,38 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing(model, clip,
     assert found.timings.frames == 11
     assert found.timestamps_s == pytest.approx(TIMES, abs=1e-4)
     np.testing.assert_allclose(engine.rerun(found).logits, reference.logits, **HALF)
+
+
+def test_memory_that_runs_out_on_the_way_takes_other_clips_first_and_then_what_was_gathered_of_this_one(
+    model, clip, photo, monkeypatch
+):
+    engine = Engine(model, device=CPU)
+    reference = engine.analyze(clip, AnalysisSettings(batch_size=4))
+    engine.features.clear()
+    kept, batches = engine.analyze(photo), []
+    original = TokenLearnerViT.prefixes
+
+    def limited(self, pixels, locs):
+        batches.append((len(pixels), len(locs), bool(engine.features.get(key_of(kept)))))
+        if len(batches) > 1 and (batches[-1][2] or len(locs) > 1):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return original(self, pixels, locs)
+
+    monkeypatch.setattr(TokenLearnerViT, "prefixes", limited)
+    found = engine.analyze(clip, AnalysisSettings(batch_size=4))
+    assert batches[:4] == [(4, 2, True), (4, 2, True), (2, 2, False), (1, 1, False)]
+    np.testing.assert_allclose(found.logits, reference.logits, atol=1e-5)
+    assert found.kept_locs == ()
+
+
+def test_memory_that_does_not_hold_the_joined_features_costs_them_and_not_the_analysis(model, clip, monkeypatch):
+    def full(tensors):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(features_module, "torch", SimpleNamespace(cat=full, float16=torch.float16))
+    found = Engine(model, device=CPU).analyze(clip, SMALL)
+    assert found.timings.frames == 11
+    assert found.kept_locs == ()
 
 
 def limit_memory(monkeypatch, capacity):
@@ -579,7 +644,7 @@ def test_latency_is_measured_with_its_spread(engine):
 def test_opening_a_file_lets_others_use_the_device_and_can_be_stopped(engine, clip, monkeypatch):
     stops = []
 
-    def endless(path, sampling, limits, *, name, cancel):
+    def endless(*args, cancel, **options):
         stops.append(cancel)
         cancel.wait(20)
         raise Cancelled("Reading was stopped.")

@@ -47,7 +47,7 @@ def test_out_of_memory_is_told_from_other_errors_on_every_device(error, expected
 def test_batches_halve_until_they_fit_and_stay_small():
     device = SmallDevice(capacity=3)
     relieved = []
-    batcher = Batcher(13, relieve=lambda: relieved.append(batcher.size))
+    batcher = Batcher(13, relieve=lambda: bool(relieved.append(batcher.size)))
     results = list(batcher.run(torch.arange(11), device))
     assert torch.equal(torch.cat(results), 2 * torch.arange(11))
     assert device.sizes == [11, 5, 2, 2, 2, 2, 2, 1]
@@ -63,9 +63,10 @@ def test_results_come_in_order_and_lazily():
     assert [result.tolist() for result in results] == [[8, 10, 12, 14], [16]]
 
 
-def test_one_item_is_tried_again_once_after_relief_and_then_refused():
+def test_one_item_is_tried_again_as_long_as_something_can_be_freed_and_then_refused():
     device = SmallDevice(capacity=0)
-    batcher = Batcher(2, item="one frame of 96 × 128 pixels")
+    freed = [True, True, False]
+    batcher = Batcher(2, relieve=lambda: freed.pop(0), item="one frame of 96 × 128 pixels")
     with pytest.raises(DeviceError, match=r"does not hold one frame of 96 × 128 pixels\. Choose a smaller input"):
         list(batcher.run(torch.arange(5), device))
     assert device.sizes == [2, 1, 1]
@@ -76,6 +77,7 @@ def test_relief_can_save_the_last_try():
 
     def relieve():
         device.capacity = 1
+        return True
 
     assert torch.cat(list(Batcher(1, relieve=relieve).run(torch.arange(3), device))).tolist() == [0, 2, 4]
     assert device.sizes == [1, 1, 1, 1]
@@ -132,6 +134,14 @@ class FakeDevice(ComputeDevice):
 def test_the_first_guess_follows_memory_and_time(kind, free_bytes, item_bytes, item_macs, expected):
     device = FakeDevice(torch.device(kind), None, str(free_bytes))
     assert initial_batch_size(Load(item_bytes, item_macs), device) == expected
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(1, 64), (16, 4), (50, 1), (100, 1)])
+def test_batches_that_have_to_be_decoded_stay_small_on_the_largest_device(frames, expected):
+    device = FakeDevice(torch.device("cuda"), None, str(10**12))
+    assert initial_batch_size(Load(1_000, 1, frames), device) == expected
+    assert full_load(VIDEO, (32, 48)).item_frames == 4
+    assert full_load(TINY, (32, 48)).item_frames == 1
 
 
 def test_the_load_of_a_full_pass_grows_with_input_width_and_clip():

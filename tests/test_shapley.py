@@ -251,9 +251,11 @@ def test_photos_fused_models_and_plain_networks(engine, found, tmp_path):
         token_values(fused, fused.analyze(write_photo(tmp_path / "fused.png")), CLASS)
     with pytest.raises(ConfigError, match="other weights"):
         token_values(Engine(tiny_model(seed=1), device=CPU), found, CLASS)
-    forgetful = Engine(tiny_model(), device=CPU, feature_budget_bytes=0)
+    forgetful = Engine(tiny_model(), device=CPU)
+    gone = forgetful.analyze(write_photo(tmp_path / "gone.png"))
+    forgetful.features.clear()
     with pytest.raises(FeaturesGone):
-        token_values(forgetful, forgetful.analyze(write_photo(tmp_path / "gone.png")), CLASS)
+        token_values(forgetful, gone, CLASS)
 
 
 def test_a_solo_is_a_rerun_with_the_others_muted(engine, found):

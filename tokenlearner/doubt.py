@@ -210,7 +210,7 @@ def analyze_random(
         MediaError: If the file cannot be read any more.
         Cancelled: If the caller asked to stop.
     """
-    twin = Engine(random_twin(loaded, seed), device=engine.device, feature_budget_bytes=0, limits=engine.limits)
+    twin = Engine(random_twin(loaded, seed), device=engine.device, features=engine.features, limits=engine.limits)
     settings = dataclasses.replace(
         analysis.settings, loc=analysis.loc, num_tokens=analysis.num_tokens or None, keep="none"
     )

@@ -9,6 +9,7 @@
     ├── TrainingError      a run that ended with a network one should not ship
     ├── DeviceError        a device that is missing or out of memory
     ├── FeaturesGone       kept features were dropped to make room; analyse again
+    ├── FeaturesNotKept    features never were kept: too large, or not asked for
     └── Cancelled          the caller asked to stop
 
 Each message is one or two plain sentences: what is wrong, and what to do. Applications
@@ -50,6 +51,10 @@ class DeviceError(TokenLearnerError):
 
 class FeaturesGone(TokenLearnerError, LookupError):
     """Features that were kept for a quick second look have been dropped; a new analysis brings them back."""
+
+
+class FeaturesNotKept(TokenLearnerError, LookupError):
+    """A quick second look needs features that never were kept; a new analysis like the last does not bring them."""
 
 
 class Cancelled(TokenLearnerError):

@@ -2,7 +2,7 @@
 
 from tokenlearner.engine.device import ComputeDevice, pick_device
 from tokenlearner.engine.engine import DEFAULT_FEATURE_BUDGET, Engine
-from tokenlearner.engine.features import FeatureStore
+from tokenlearner.engine.features import FeatureStore, key_of
 from tokenlearner.engine.geometry import Geometry, plan_geometry
 from tokenlearner.engine.held import HeldTokens
 from tokenlearner.engine.results import (
@@ -37,6 +37,7 @@ __all__ = [
     "Timings",
     "analyze",
     "default_model_name",
+    "key_of",
     "pick_device",
     "plan_geometry",
     "speed_note",

@@ -14,6 +14,7 @@ from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.errors import DeviceError
 
 _MAX_BATCH: Final = {"cuda": 256, "mps": 64, "cpu": 32}
+_MAX_DECODED: Final = 64  # frames: more at once, and the network waits for them instead of running meanwhile
 _FLOAT_BYTES: Final = 4
 _MEMORY_SHARE: Final = 0.25  # of what is free: others use the machine too, and the guess is rough
 _CPU_MACS_PER_BATCH: Final = 2e10  # about a second on two cores, so that Cancel acts within one
@@ -52,10 +53,12 @@ class Load:
     Attributes:
         item_bytes: Memory that lives at once, in float32, roughly.
         item_macs: Multiply-adds.
+        item_frames: Frames that have to be decoded for it.
     """
 
     item_bytes: int
     item_macs: int
+    item_frames: int = 0
 
 
 def full_load(config: ModelConfig, image_hw: tuple[int, int]) -> Load:
@@ -67,7 +70,7 @@ def full_load(config: ModelConfig, image_hw: tuple[int, int]) -> Load:
     pixels = (config.num_frames or 1) * image_hw[0] * image_hw[1]
     in_stem = 2 * pixels * config.in_chans + pixels * max(config.stem_dims, default=0) // 2  # its first stride is 2
     macs = flops.baseline(config, image_hw=image_hw).total_macs
-    return Load(_FLOAT_BYTES * (in_block + in_stem), macs)
+    return Load(_FLOAT_BYTES * (in_block + in_stem), macs, config.num_frames or 1)
 
 
 def suffix_load(config: ModelConfig, image_hw: tuple[int, int], loc: int | None, num_tokens: int) -> Load:
@@ -89,6 +92,8 @@ def initial_batch_size(load: Load, device: ComputeDevice) -> int:
     size = int(device.free_bytes() * _MEMORY_SHARE) // load.item_bytes
     if device.device.type == "cpu":
         size = min(size, int(_CPU_MACS_PER_BATCH // load.item_macs))
+    if load.item_frames:
+        size = min(size, _MAX_DECODED // load.item_frames)
     return max(1, min(size, _MAX_BATCH[device.device.type]))
 
 
@@ -99,11 +104,12 @@ class Batcher:
 
     Args:
         size: First batch size, at least 1.
-        relieve: Called each time memory ran out, before the next try, to free what can be freed.
+        relieve: Called each time memory ran out, before the next try, to free what can be freed; says whether there
+            was anything.
         item: What one item is, for the message when not even one fits.
     """
 
-    def __init__(self, size: int, *, relieve: Callable[[], None] | None = None, item: str = "one frame") -> None:
+    def __init__(self, size: int, *, relieve: Callable[[], bool] = lambda: False, item: str = "one frame") -> None:
         self._size = max(1, size)
         self._relieve = relieve
         self._item = item
@@ -124,7 +130,6 @@ class Batcher:
             DeviceError: If memory does not hold even one item.
         """
         start = 0
-        relieved = False
         while start < len(items):
             tried = min(self._size, len(items) - start)
             result = self._attempt(items[start : start + tried], work)
@@ -132,15 +137,12 @@ class Batcher:
                 yield result
                 start += tried
                 continue
-            if tried == 1 and relieved:
+            self._size = max(1, tried // 2)
+            if not self._relieve() and tried == 1:
                 raise DeviceError(
                     f"The memory of the device does not hold {self._item}. "
                     "Choose a smaller input, a smaller model, or another device."
                 )
-            relieved = tried == 1
-            self._size = max(1, tried // 2)
-            if self._relieve is not None:
-                self._relieve()
 
     @staticmethod
     def _attempt(batch: Items, work: Callable[[Items], Result]) -> Result | _OutOfMemory:

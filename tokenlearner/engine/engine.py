@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from tokenlearner.config import ModelConfig
-from tokenlearner.engine.batching import Batcher, Load, full_load, initial_batch_size, suffix_load
+from tokenlearner.engine.batching import Batcher, full_load, initial_batch_size, suffix_load
 from tokenlearner.engine.device import ComputeDevice, StageClock, pick_device
-from tokenlearner.engine.features import FeatureKey, FeatureRecorder, FeatureStore
+from tokenlearner.engine.features import FeatureRecorder, FeatureStore, key_of
 from tokenlearner.engine.feed import OnFrame
 from tokenlearner.engine.geometry import Geometry
 from tokenlearner.engine.held import HeldTokens
@@ -25,7 +25,7 @@ from tokenlearner.engine.progress import ProgressCallback, ProgressMeter
 from tokenlearner.engine.results import Analysis, AnalysisSettings, Latency, Loc, Timings
 from tokenlearner.engine.run import OnPart, Run
 from tokenlearner.engine.waiting import raise_if_set
-from tokenlearner.errors import ConfigError, FeaturesGone
+from tokenlearner.errors import ConfigError, DeviceError, FeaturesGone, FeaturesNotKept
 from tokenlearner.media import MediaLimits, Sampling
 from tokenlearner.model import FeatureMap
 from tokenlearner.weights import LoadedModel
@@ -43,7 +43,8 @@ class Engine:
     Args:
         loaded: The model with its card; copied where it has to be moved or changed.
         device: "cuda", "cuda:1", "mps", "cpu", None to choose, or a `ComputeDevice` made elsewhere.
-        feature_budget_bytes: Memory on the device for features that `rerun` needs.
+        features: Where features that `rerun` needs are kept; engines of one device share one, so that whichever runs
+            out of memory can have it all. None for one of its own.
         limits: What media may be opened.
 
     Raises:
@@ -55,14 +56,14 @@ class Engine:
         loaded: LoadedModel,
         *,
         device: str | ComputeDevice | None = None,
-        feature_budget_bytes: int = DEFAULT_FEATURE_BUDGET,
+        features: FeatureStore | None = None,
         limits: MediaLimits | None = None,
     ) -> None:
         self.device = device if isinstance(device, ComputeDevice) else pick_device(device)
         self.card = loaded.card
         self.weights_sha256 = loaded.sha256
         self.limits = limits or MediaLimits()
-        self.features = FeatureStore(feature_budget_bytes)
+        self.features = features or FeatureStore(DEFAULT_FEATURE_BUDGET)
         self._network = Network(loaded.model, self.device)
         self._origin = Origin(loaded.card, loaded.sha256, self.device)
 
@@ -114,12 +115,17 @@ class Engine:
         loc, _ = settings.choice(self.config)
         recorder = FeatureRecorder(locs_to_keep(self.config, loc, settings.keep), self.features.budget_bytes)
         meter = ProgressMeter(progress)
+
+        def make_batcher(geometry: Geometry, size: int) -> Batcher:
+            return self._batcher(geometry, size, recorder)
+
         run = Run(
-            self._network, self._origin, settings, recorder, self._batcher, meter, cancel, on_frame, on_part, extra
+            self._network, self._origin, settings, recorder, make_batcher, meter, cancel, on_frame, on_part, extra
         )
         analysis = run.over(path, self.limits, name)
-        if kept_features := recorder.finish():
-            self.features.put(self._key(analysis), kept_features)
+        gathered = recorder.finish()
+        if gathered and self.features.put(key_of(analysis), gathered):
+            analysis = dataclasses.replace(analysis, kept_locs=tuple(gathered))
         meter.report(analysis.timings.frames, analysis.timings.frames, "done")
         return analysis
 
@@ -147,6 +153,7 @@ class Engine:
 
         Raises:
             FeaturesGone: If the features were dropped; analyse the media again.
+            FeaturesNotKept: If they never were kept.
             ConfigError: If the model cannot do it, the analysis is of other weights, or a part of one that was still
                 running.
             DeviceError: If memory does not hold even one frame's features.
@@ -156,7 +163,7 @@ class Engine:
         choice = self._choice(analysis, loc, num_tokens, muted)
         features = self._features_at(analysis, choice.loc, clock, cancel)
         load = suffix_load(self.config, analysis.geometry.input_hw, choice.loc, choice.num_tokens)
-        batcher = self._batcher(load, analysis.geometry)
+        batcher = self._batcher(analysis.geometry, initial_batch_size(load, self.device))
         for output in batcher.run(
             features.x,
             lambda x: self._network.suffix(FeatureMap(x, features.grid_hw, features.loc), choice, clock=clock),
@@ -215,7 +222,7 @@ class Engine:
             features,
             choice,
             analysis.geometry.input_hw,
-            lambda size: self._batcher(Load(1, 1), analysis.geometry, size),
+            lambda size: self._batcher(analysis.geometry, size),
             cancel,
         )
 
@@ -248,15 +255,6 @@ class Engine:
             outputs.add(output)
             raise_if_set(cancel)
         return outputs.logits()
-
-    def can_rerun(self, analysis: Analysis, loc: RerunLoc = "same") -> bool:
-        """Whether `rerun` would find the features it needs."""
-        chosen = analysis.loc if loc == "same" else loc
-        return self._nearest(self.features.get(self._key(analysis)), chosen) is not None
-
-    def forget(self, analysis: Analysis) -> None:
-        """Give back the memory of the features kept for an analysis; those of other frames of its file stay."""
-        self.features.drop(self._key(analysis))
 
     def measure_latency(
         self,
@@ -336,35 +334,44 @@ class Engine:
         k = analysis.num_tokens or None if num_tokens is None else num_tokens
         return Choice(chosen, self.config.check_choice(chosen, k), tuple(sorted(set(muted))))
 
-    def _batcher(self, load: Load, geometry: Geometry, size: int | None = None) -> Batcher:
+    def _batcher(self, geometry: Geometry, size: int, recorder: FeatureRecorder | None = None) -> Batcher:
+        """For so many items at first; where memory runs out, what was kept of other clips goes, then the recorder's."""
         kind = "frame" if self.config.num_frames is None else f"clip of {self.config.num_frames} frames"
         height, width = geometry.input_hw
         return Batcher(
-            size or initial_batch_size(load, self.device),
-            relieve=self._relieve,
+            size,
+            relieve=lambda: self._relieve() or (recorder is not None and recorder.clear()),
             item=f"one {kind} of {width} × {height} pixels",
         )
 
-    def _relieve(self) -> None:
-        """Free what is kept only to save time."""
-        self.features.clear()
+    def _relieve(self) -> bool:
+        """Free what is kept only to save time, and say whether there was anything."""
+        held = self.features.clear()
         self.device.release_cache()
+        return held
 
     def _features_at(
         self, analysis: Analysis, loc: int | None, clock: StageClock, cancel: threading.Event | None
     ) -> FeatureMap:
         """Kept features at a location, or those of an earlier one brought there."""
-        key = self._key(analysis)
+        key, name = key_of(analysis), analysis.media.name
         kept = self.features.get(key)
-        nearest = self._nearest(kept, loc)
-        if nearest is None:
-            raise FeaturesGone(
-                f"What was kept of {analysis.media.name} for quick changes had to make room. Analyse it again."
+        usable = self._before(loc, kept)
+        if not usable:
+            if self._before(loc, analysis.kept_locs):
+                raise FeaturesGone(f"What was kept of {name} for quick changes had to make room. Analyse it again.")
+            if analysis.settings.keep != "all":
+                raise FeaturesNotKept(f"{name} was analysed without keeping what this quick change needs.")
+            raise FeaturesNotKept(
+                f"Quick changes to {name} need more memory than is set aside for them. Take fewer frames, or a smaller "
+                "input."
             )
+        nearest = kept[usable[-1]]
         if nearest.loc == loc:
             return nearest
         recorder = FeatureRecorder((loc,), budget_bytes=2**63)
-        batcher = self._batcher(full_load(self.config, analysis.geometry.input_hw), analysis.geometry)
+        load = full_load(self.config, analysis.geometry.input_hw)
+        batcher = self._batcher(analysis.geometry, initial_batch_size(load, self.device))
         for part in batcher.run(
             nearest.x,
             lambda x: self._network.advance(FeatureMap(x, nearest.grid_hw, nearest.loc), loc, clock=clock),
@@ -372,23 +379,18 @@ class Engine:
             recorder.add({loc: part})
             raise_if_set(cancel)
         reached = recorder.finish()
+        if loc not in reached:
+            raise DeviceError(
+                f"The memory of the device does not hold what this change to {name} needs. Take fewer frames, or a "
+                "smaller input."
+            )
         self.features.put(key, reached)
         return reached[loc]
 
-    def _nearest(self, kept: Mapping[int | None, FeatureMap], loc: int | None) -> FeatureMap | None:
-        """The latest kept features from which `loc` can be reached."""
+    def _before(self, loc: int | None, kept: Iterable[int | None]) -> list[int | None]:
+        """Locations of kept features from which `loc` can be reached, the nearest last."""
 
         def depth(at: int | None) -> int:
             return self.config.depth if at is None else at
 
-        usable = [at for at in kept if depth(at) <= depth(loc)]
-        return kept[max(usable, key=depth)] if usable else None
-
-    def _key(self, analysis: Analysis) -> FeatureKey:
-        return FeatureKey(
-            analysis.media.sha256,
-            self.weights_sha256,
-            analysis.settings.sampling,
-            analysis.geometry,
-            self.device.dtype_name,
-        )
+        return sorted((at for at in kept if depth(at) <= depth(loc)), key=depth)

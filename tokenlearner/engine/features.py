@@ -10,7 +10,9 @@ from typing import Final
 
 import torch
 
+from tokenlearner.engine.batching import is_out_of_memory
 from tokenlearner.engine.geometry import Geometry
+from tokenlearner.engine.results import Analysis
 from tokenlearner.media import Sampling
 from tokenlearner.model import FeatureMap
 
@@ -36,8 +38,19 @@ class FeatureKey:
     dtype: str
 
 
+def key_of(analysis: Analysis) -> FeatureKey:
+    """What the features of an analysis are kept under."""
+    return FeatureKey(
+        analysis.media.sha256,
+        analysis.provenance.weights_sha256,
+        analysis.settings.sampling,
+        analysis.geometry,
+        analysis.provenance.dtype,
+    )
+
+
 class FeatureStore:
-    """Feature maps of the clips used last, within a number of bytes. Threads may share one.
+    """Feature maps of the clips used last, within a number of bytes. Threads, and engines of one device, may share one.
 
     A clip that is stored or read becomes the newest; the oldest are dropped first.
 
@@ -85,10 +98,12 @@ class FeatureStore:
         with self._lock:
             self._clips.pop(key, None)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self) -> bool:
+        """Forget everything, and say whether there was anything."""
         with self._lock:
+            held = bool(self._clips)
             self._clips.clear()
+            return held
 
     def _used(self) -> int:
         return sum(feature_bytes(features) for clip in self._clips.values() for features in clip.values())
@@ -139,11 +154,25 @@ class FeatureRecorder:
         ):
             self._parts.popitem()
 
+    def clear(self) -> bool:
+        """Give up what was gathered, and say whether there was anything; if so, nothing more is gathered."""
+        held = any(self._parts.values())
+        if held:
+            self._parts.clear()
+        return held
+
     def finish(self) -> dict[int | None, FeatureMap]:
-        """The whole clip's features by location; the recorder is empty afterwards."""
+        """The whole clip's features by location; the recorder is empty afterwards.
+
+        Locations for which memory does not hold the joined copy are left out.
+        """
         whole = {}
         for loc in list(self._parts):
             parts = self._parts.pop(loc)
-            if parts:
-                whole[loc] = FeatureMap(torch.cat([part.x for part in parts]), parts[0].grid_hw, loc)
+            try:
+                if parts:
+                    whole[loc] = FeatureMap(torch.cat([part.x for part in parts]), parts[0].grid_hw, loc)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
         return whole

@@ -159,6 +159,7 @@ class Analysis:
         settings: What was asked for.
         notes: Sentences on what was left out, resampled, cut short or is untrained.
         is_part: Whether the run was still going: these are its first frames.
+        kept_locs: Locations whose features were kept for `Engine.rerun` when it was made.
     """
 
     token_maps: Float32[np.ndarray, "time tokens rows cols"] | None
@@ -181,6 +182,7 @@ class Analysis:
     settings: AnalysisSettings
     notes: tuple[str, ...] = ()
     is_part: bool = False
+    kept_locs: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.token_maps, self.timestamps_s, self.logits, self.logits_timestamps_s):

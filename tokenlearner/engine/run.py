@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig
-from tokenlearner.engine.batching import Batcher, Load, full_load
+from tokenlearner.engine.batching import Batcher, full_load, initial_batch_size
 from tokenlearner.engine.device import StageClock
 from tokenlearner.engine.features import FeatureRecorder
 from tokenlearner.engine.feed import Batch, FrameFeed, OnFrame
@@ -37,7 +37,7 @@ from tokenlearner.media import Frame, MediaLimits, MediaReader, Sampling, open_m
 from tokenlearner.model import FeatureMap, ModelOutput
 
 OnPart = Callable[[Analysis], None]
-MakeBatcher = Callable[[Load, Geometry, int | None], Batcher]
+MakeBatcher = Callable[[Geometry, int], Batcher]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Run:
         origin: Which model that is.
         settings: What to run and on which part of the media.
         recorder: Keeps features for later.
-        make_batcher: Makes the batches' size for a load, a geometry, and a size to begin with.
+        make_batcher: Cuts batches, for a geometry and a size to begin with.
         meter: Told how far the run is.
         cancel: Set by the caller to stop.
         on_frame: Called in the decoding thread with each frame at full size, in order.
@@ -92,7 +92,8 @@ class Run:
                 self._config, first.rgb.shape[:2], resize=self.settings.resize, input_side=self.settings.input_side
             )
             load = full_load(self._config, geometry.input_hw)
-            batcher = self.make_batcher(load, geometry, self.settings.batch_size)
+            size = self.settings.batch_size or initial_batch_size(load, self.network.device)
+            batcher = self.make_batcher(geometry, size)
             feed = FrameFeed(
                 itertools.chain([first], frames),
                 geometry,
