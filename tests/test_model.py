@@ -172,6 +172,20 @@ def test_the_head_pools_as_told_and_pre_logits_end_in_tanh(pool: str, reduce: ob
     assert torch.allclose(out.logits, model.head(pooled), atol=1e-6)
 
 
+@pytest.mark.parametrize("representation_size", [None, 20])
+def test_under_autocast_classes_that_are_nearly_as_probable_are_still_told_apart(
+    representation_size: int | None,
+) -> None:
+    model = build(image_config(representation_size=representation_size))
+    with torch.no_grad():
+        model.head.weight[1] = model.head.weight[0]
+        model.head.bias[:2] = torch.tensor([5.0, 5.001])  # one number in bfloat16
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(IMAGES)
+    assert output.logits.dtype == output.pooled.dtype == torch.float32
+    torch.testing.assert_close(output.logits[:, 1] - output.logits[:, 0], torch.full((2,), 0.001), rtol=1e-2, atol=1e-6)
+
+
 @torch.inference_mode()
 def test_with_a_fuser_every_later_block_has_maps_of_its_own_and_the_grid_comes_back() -> None:
     tl = TokenLearnerConfig(num_tokens=6, bottleneck_dim=10, use_fuser=True)

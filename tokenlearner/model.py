@@ -338,15 +338,24 @@ class TokenLearnerViT(nn.Module):
         token_maps: tuple[Float[Tensor, "batch time tokens patches"], ...],
         grid_hw: tuple[int, int],
     ) -> ModelOutput:
-        encoded = self.norm(x)
-        pooled = self.pre_logits(_POOLS[self.config.head_pool](encoded))
-        if self.config.representation_size:
-            pooled = pooled.tanh()
+        # Not under autocast: in bfloat16, classes that are nearly as probable get the same score.
+        with torch.autocast(x.device.type, enabled=False):
+            encoded, pooled, logits = self._read_out(x.to(next(self.parameters()).dtype))
         return ModelOutput(
-            logits=self.head(pooled),
+            logits=logits,
             token_maps=token_maps[0] if token_maps else None,
             all_token_maps=token_maps,
             grid_hw=grid_hw,
             encoded=encoded,
             pooled=pooled,
         )
+
+    def _read_out(
+        self, x: Float[Tensor, "batch sequence dim"]
+    ) -> tuple[Float[Tensor, "batch sequence dim"], Float[Tensor, "batch width"], Float[Tensor, "batch classes"]]:
+        """What stands behind the last block: `encoded`, `pooled` and `logits` of `ModelOutput`."""
+        encoded = self.norm(x)
+        pooled = self.pre_logits(_POOLS[self.config.head_pool](encoded))
+        if self.config.representation_size:
+            pooled = pooled.tanh()
+        return encoded, pooled, self.head(pooled)

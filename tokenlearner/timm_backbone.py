@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from tokenlearner.config import BackboneConfig, ModelConfig, Option, TokenLearnerConfig
 from tokenlearner.errors import CheckpointError, ConfigError
-from tokenlearner.model import ModelOutput, TokenLearnerViT
+from tokenlearner.model import TokenLearnerViT
 
 OPTIONS: Final = frozenset(
     {
@@ -103,24 +103,14 @@ class TimmTokenLearner(TokenLearnerViT):
             x = torch.cat([*prefix, x + pos], dim=1) if vit.no_embed_class else torch.cat([*prefix, x], dim=1) + pos
         return vit.norm_pre(vit.pos_drop(x)).unsqueeze(1)
 
-    def _output(
-        self,
-        x: Float[Tensor, "batch sequence dim"],
-        token_maps: tuple[Float[Tensor, "batch time tokens patches"], ...],
-        grid_hw: tuple[int, int],
-    ) -> ModelOutput:
+    def _read_out(
+        self, x: Float[Tensor, "batch sequence dim"]
+    ) -> tuple[Float[Tensor, "batch sequence dim"], Float[Tensor, "batch width"], Float[Tensor, "batch classes"]]:
         vit = self.backbone
         encoded = vit.norm(x)
         pooled = vit.forward_head(encoded, pre_logits=True)
         two_heads = isinstance(vit, VisionTransformerDistilled)
-        return ModelOutput(
-            logits=vit.forward_head(encoded) if two_heads else vit.head(pooled),
-            token_maps=token_maps[0] if token_maps else None,
-            all_token_maps=token_maps,
-            grid_hw=grid_hw,
-            encoded=encoded,
-            pooled=pooled,
-        )
+        return encoded, pooled, vit.forward_head(encoded) if two_heads else vit.head(pooled)
 
 
 @dataclass(frozen=True)
