@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +388,13 @@ def test_random_numbers_of_others_are_left_alone() -> None:
     torch.manual_seed(11)
     untrained(CONFIG, 5)
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_networks_built_at_once_by_several_threads_follow_their_seeds() -> None:
+    alone = [untrained(CONFIG, seed).sha256 for seed in range(8)]
+    with ThreadPoolExecutor(8) as executor:
+        for _ in range(6):
+            assert [loaded.sha256 for loaded in executor.map(lambda seed: untrained(CONFIG, seed), range(8))] == alone
 
 
 def test_twin_is_the_same_network_untrained(saved: Path) -> None:

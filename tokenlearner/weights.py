@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 _HALF_MAX: Final = torch.finfo(torch.float16).max
+_seeding = threading.Lock()  # networks draw their weights from torch's global generator, one after the other
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def random_twin(loaded: LoadedModel, seed: int = 0) -> LoadedModel:
 
 def build_model(config: ModelConfig, *, seed: int) -> TokenLearnerViT:
     """Build a network in evaluation mode with weights from `seed`, leaving torch's global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with _seeding, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return (TokenLearnerViT(config) if config.backbone is None else TimmTokenLearner(config)).eval()
 
