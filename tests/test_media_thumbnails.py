@@ -160,6 +160,22 @@ def test_a_photo_has_one(tmp_path):
     assert (numbers(found), found[0].timestamp_s) == ([5], 0.0)
 
 
+@pytest.mark.parametrize(
+    ("image_hw", "expected_hw"),
+    [
+        ((1, 3000), (1, 384)),
+        ((3000, 1), (48, 1)),
+        ((20, 30), (20, 30)),
+        ((96, 200), (48, 100)),
+        ((96, 1000), (37, 384)),
+    ],
+)
+def test_thumbnails_are_never_enlarged_and_never_wider_than_eight_times_their_height(tmp_path, image_hw, expected_hw):
+    Image.new("RGB", image_hw[::-1]).save(tmp_path / "a.png")
+    (found,), _ = read(tmp_path / "a.png", 4, 48)
+    assert found.rgb.shape[:2] == expected_hw
+
+
 def test_an_animation_is_divided_by_its_own_times(tmp_path):
     first, *others = [Image.fromarray(pattern(number)) for number in range(4)]
     first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=[150, 100, 500, 50])

@@ -27,6 +27,7 @@ DEFAULT_BUDGET_S: Final = 10.0
 _EXACT_PIXELS: Final = 60e6
 """Videos of no more pixels than that, all frames together, are decoded in full quality: it takes a moment."""
 _NEAR_S: Final = 0.25
+_WIDEST: Final = 8  # times the height that was asked for
 _ROUNDING_S: Final = 1e-6
 
 
@@ -118,8 +119,9 @@ class Thumbnails:
 
     def _thumbnail(self, part: int, frame: Frame) -> Thumbnail:
         height, width, _ = frame.rgb.shape
-        new_width = max(1, round(width * self._height / height))
-        small = cv2.resize(frame.rgb, (new_width, self._height), interpolation=cv2.INTER_AREA)
+        scale = min(1.0, self._height / height, _WIDEST * self._height / width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
         return Thumbnail(part, np.asarray(small, np.uint8), frame.timestamp_s)
 
     def __enter__(self) -> Thumbnails:
@@ -149,7 +151,8 @@ def open_thumbnails(
     Args:
         path: The file.
         count: Most pictures; one that has fewer gives all it has.
-        height: Of each in pixels; the width follows.
+        height: Of each in pixels, at most: pictures keep their shape, are not enlarged, and are at most eight times as
+            wide as this.
         limits: Bounds on what is opened; None for the defaults.
         budget_s: Seconds after which no more is decoded.
         name: Name to show in messages, if the file lies under a temporary one.
