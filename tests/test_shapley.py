@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engine_cases import FUSED, V10, VIDEO, pictures, tiny_model, write_clip, write_photo
+from tests.engine_cases import FUSED, TINY, V10, VIDEO, pictures, tiny_model, write_clip, write_photo
 from tests.test_engine import CPU, HALF, TIMES
+from tokenlearner.config import TokenLearnerConfig
 from tokenlearner.engine import AnalysisSettings, Engine
 from tokenlearner.engine.batching import Batcher
 from tokenlearner.errors import Cancelled, ConfigError, FeaturesGone
-from tokenlearner.shapley import BASELINES, EXACT_LIMIT, draw_orders, exact_weights, token_values
+from tokenlearner.shapley import BASELINES, EXACT_LIMIT, _gains, _masks_of, draw_orders, exact_weights, token_values
 
 CLASS = 3
 V10_MEAN = dataclasses.replace(V10, token_learner=dataclasses.replace(V10.token_learner, pooling="mean"))
@@ -148,6 +149,24 @@ def test_each_order_goes_with_its_reverse():
     assert np.array_equal(orders[5:], orders[:5, ::-1])
     assert (np.sort(orders, axis=1) == np.arange(7)).all()
     assert len({tuple(order) for order in orders}) == 10
+
+
+@pytest.mark.parametrize("tokens", [12, 63, 64, 130])
+def test_coalitions_along_the_orders_are_told_apart_however_many_tokens_there_are(tokens):
+    orders = draw_orders(tokens, 4, seed=1)
+    masks = _masks_of(orders)
+    assert masks == sorted(set(masks))
+    assert (masks[0], masks[-1]) == (0, 2**tokens - 1)
+    values = np.array([[[float(mask.bit_count()) for mask in masks]]])  # every token adds 1, whoever is there
+    np.testing.assert_array_equal(_gains(orders, masks, values), np.ones((1, 4, 1, tokens)))
+
+
+def test_a_module_of_64_tokens_is_sampled(tmp_path):
+    config = dataclasses.replace(TINY, token_learner=TokenLearnerConfig(num_tokens=64, bottleneck_dim=10))
+    engine = Engine(tiny_model(config), device=CPU)
+    values = token_values(engine, engine.analyze(write_photo(tmp_path / "disc.png")), CLASS, orders=4)
+    assert values.probability.shape == (1, 64)
+    assert values.gap < 1e-6
 
 
 def test_more_tokens_than_the_limit_are_sampled_unless_asked(engine, found, monkeypatch):

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from tokenlearner.agreement import group_of, softmax
@@ -258,17 +258,22 @@ def _masks_of(orders: Int64[np.ndarray, "orders tokens"]) -> list[int]:
     return sorted(np.unique(_along(orders)).tolist())
 
 
-def _along(orders: Int64[np.ndarray, "orders tokens"]) -> Int64[np.ndarray, "orders joined"]:
-    """The coalitions along each order, from none to all tokens."""
-    joined = np.cumsum(np.int64(1) << orders, axis=1)
-    return np.concatenate([np.zeros((len(orders), 1), dtype=np.int64), joined], axis=1)
+def _along(orders: Int64[np.ndarray, "orders tokens"]) -> Shaped[np.ndarray, "orders joined"]:
+    """The coalitions along each order, from none to all tokens.
+
+    Python's integers, since a module may hold more tokens than an int64 has bits.
+    """
+    joined = np.cumsum(2 ** orders.astype(object), axis=1)
+    return np.concatenate([np.zeros((len(orders), 1), dtype=object), joined], axis=1)
 
 
 def _gains(
     orders: Int64[np.ndarray, "orders tokens"], masks: Sequence[int], values: Float64[np.ndarray, "units rows masks"]
 ) -> Float64[np.ndarray, "units orders rows tokens"]:
     """What each token gains where it joins, in each order."""
-    along = values[:, :, np.searchsorted(np.array(masks), _along(orders))]  # units, rows, orders, tokens + 1
+    along = values[
+        :, :, np.searchsorted(np.array(masks, dtype=object), _along(orders))
+    ]  # units, rows, orders, tokens + 1
     gains = np.empty((len(values), len(orders), values.shape[1], orders.shape[1]))
     joined = np.diff(along, axis=-1).transpose(0, 2, 1, 3)
     index = np.broadcast_to(orders[None, :, None, :], joined.shape)
