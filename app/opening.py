@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+
+_read = threading.Event()
+"""Set once the libraries are there: `sys.modules` names them as soon as somebody's page begins to read them."""
 
 
 @contextmanager
 def starting() -> Iterator[None]:
     """Hold the place of the page while the libraries are read, which takes a while once in a server's life."""
     place = st.empty()
-    if "torch" not in sys.modules:
+    if not _read.is_set():
         with place.container():
             st.caption("Starting: PyTorch is being loaded, once, which takes a few seconds.")
             skeleton()
     yield
+    _read.set()
     place.empty()
 
 

@@ -9,11 +9,13 @@ from streamlit.testing.v1 import AppTest
 
 from app.learn.costs import vit_b16
 from app.learn.lesson import STEPS
+from app.learn.study import Study
 from app.text import operations, percent
 from tests.app_cases import save_tiny_model
 from tests.app_pages import app_page, control, metrics
 from tests.engine_cases import TINY, VIDEO, write_photo
 from tokenlearner import cards, flops
+from tokenlearner.errors import DeviceError
 
 SHARE = flops.compute(TINY, loc=1, num_tokens=6).total_macs / flops.compute(TINY, loc=None).total_macs
 
@@ -106,6 +108,19 @@ def test_the_answer_by_a_hand_made_map_is_the_networks(page: AppTest) -> None:
     before = words(at)
     at = choose(at, "Blocks before the module, of 5", 3)
     assert words(at) != before
+
+
+def test_where_painting_fails_the_formula_and_the_code_stand(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Study, loc: int, token_map: object) -> None:
+        raise DeviceError("The device is out of memory.")
+
+    at = run(page, 4)
+    monkeypatch.setattr(Study, "with_map", fail)
+    at.run()
+    assert not at.exception
+    assert [error.value for error in at.error] == [r"The device is out of memory\."]
+    assert [shown.value for shown in at.latex] == [f"$$\n{STEPS[3].formula}\n$$"]
+    assert [block.value for block in at.code] == [excerpt.read().text for excerpt in STEPS[3].code]
 
 
 def test_tokens_and_places_cost_what_the_library_counts(page: AppTest) -> None:

@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.tradeoffs import measure, published, timing
+from app.tradeoffs import counting, measure, published, timing
 from app.tradeoffs.design import Design
 from app.tradeoffs.marks import counted
 from tests.app_cases import LIMIT_S, save_tiny_model
@@ -106,6 +106,25 @@ def test_damaged_figures_give_a_sentence(page, tmp_path, monkeypatch):
         r"The published figures \(assets/published\.json\) cannot be read\. Get the file from the repository again\."
     ]
     published.published.cache_clear()
+
+
+def test_without_the_published_figures_the_bench_goes_on(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "PATH", tmp_path / "gone.json")
+    published.published.cache_clear()
+    at = run(page, "Design bench")
+    assert [error.value.split(" ")[0] for error in at.error] == ["The"]
+    assert metrics(choose(at, "Tokens", 21))["patches → tokens"] == "196 → 21"
+    published.published.cache_clear()
+
+
+def test_counting_that_fails_says_so(page, monkeypatch):
+    def fail(side, with_module):
+        raise DeviceError("The device went away.")
+
+    monkeypatch.setattr(counting, "count_four_ways", fail)
+    at = run(page, "Counting")
+    assert [error.value for error in at.error] == [r"The device went away\."]
+    assert CONVENTION.split(",")[0] in words(at).replace("\\", "")
 
 
 def test_the_bench_starts_with_the_papers_network_and_the_numbers_of_the_command_line(page, capsys):

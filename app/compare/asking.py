@@ -13,6 +13,7 @@ from app.explore import trim
 from app.explore.asking import needs_yes
 from app.explore.page import Here, wait_for
 from app.explore.wish import Wish
+from app.fragments import fragment
 from app.jobs import JobState
 from app.results import Shown
 from app.text import plain
@@ -119,7 +120,7 @@ def _waiting(at: Here, wish: Wish, index: int) -> None:
     st.skeleton(height=260)
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def _progress(at: Here, letter: str) -> None:
     visit = at.visit
     if visit.job is None:

@@ -17,6 +17,7 @@ from app.compare.lanes import FEWEST, LETTERS, MOST, Lane, lane_of, named, prese
 from app.explore import model_choice, trim
 from app.explore.page import Here, here
 from app.explore.wish import Wish
+from app.fragments import errors_said
 from app.items import Item
 from app.models import ModelChoice
 from app.player import token_player
@@ -24,7 +25,7 @@ from app.predictions import prediction_panel
 from app.text import plain
 from tokenlearner import render
 from tokenlearner.engine.results import UNTRAINED_NOTE
-from tokenlearner.errors import CheckpointError, TokenLearnerError
+from tokenlearner.errors import CheckpointError
 from tokenlearner.export import UNTRAINED_MARK
 
 _QUESTION: Final = "compare question"
@@ -33,7 +34,7 @@ _QUESTION: Final = "compare question"
 def draw() -> None:
     """Draw the page."""
     choice, messages, place = st.container(), st.container(), st.container(key="compare")
-    try:
+    with errors_said():
         at = here()
         known, problems = cache.models()
         if not known:
@@ -62,8 +63,6 @@ def draw() -> None:
                 st.info(plain(sentence), icon=":material/link:")
         with place:
             _stage(at, known, lanes, wishes_for(lanes, known, item, device))
-    except TokenLearnerError as error:
-        st.error(plain(str(error)), icon=":material/error:")
 
 
 def wishes_for(lanes: Sequence[Lane], known: Sequence[ModelChoice], item: Item, device: str) -> list[Wish]:

@@ -14,6 +14,7 @@ from app.compare.disagreement import Disagreement
 from app.compare.lanes import lane_words
 from app.explore.compute import accuracy_words
 from app.explore.page import Here
+from app.fragments import fragment
 from app.jobs import Job, JobState
 from app.text import class_label, milliseconds, operations, percent
 from tokenlearner.engine import Analysis, Latency
@@ -146,7 +147,7 @@ def _start(at: Here, lanes: Sequence[Filled]) -> None:
         st.session_state[_JOB] = job
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def _progress() -> None:
     job: Job[None] | None = st.session_state.get(_JOB)
     if job is None:

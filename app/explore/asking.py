@@ -12,6 +12,7 @@ from app.explore import parts, sliders, trim
 from app.explore.frames_form import frames_form
 from app.explore.page import Here
 from app.explore.wish import Wish
+from app.fragments import fragment
 from app.jobs import JobState
 from app.results import Shown
 from app.text import plain, seconds
@@ -71,7 +72,7 @@ def status(at: Here, wish: Wish) -> None:
         _question(at, wish)
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def _progress(at: Here, wish: Wish) -> None:
     visit = at.visit
     if visit.job is None:

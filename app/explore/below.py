@@ -9,6 +9,7 @@ import streamlit as st
 from app.explore import cause, doubting, overlap, parts, questioning
 from app.explore.compute import counted_in
 from app.explore.page import Here
+from app.fragments import fragment
 from app.results import Shown
 from app.timeline import timeline
 from tokenlearner.engine import Analysis
@@ -27,7 +28,7 @@ _ICONS: Final = {
 }
 
 
-@st.fragment
+@fragment()
 def draw(at: Here, shown: Shown, found: Analysis, whole: Analysis, player: str) -> None:
     """Draw the row of views, and the one that is open; its controls move nothing else on the page.
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.charts import CountUnit, compute_bars, stage_legend
 from app.explore.page import Here
+from app.fragments import fragment
 from app.models import accuracies_near
 from app.results import Shown
 from app.server import PLAIN, View, compute_devices
@@ -141,7 +142,7 @@ def _speed(at: Here, shown: Shown, found: Analysis) -> None:
     _measuring(at, key)
 
 
-@st.fragment(run_every=_EVERY_S)
+@fragment(run_every=_EVERY_S)
 def _measuring(at: Here, key: tuple[object, ...]) -> None:
     """Hold the figure's place while it is measured; then the page is drawn with it."""
     held = at.visit.timing

@@ -13,6 +13,7 @@ from app.explore.trim import choose, cost_of, cost_sentence, media_of
 from app.explore.wish import DETAILS, Framing, Wish
 from app.filmstrip import Part, filmstrip, forget, held
 from app.filmstrip import choose as choose_part
+from app.fragments import fragment
 from app.items import Item
 from app.strips import Strip
 from tokenlearner.engine import speed_note
@@ -31,7 +32,7 @@ _STRIP_HEIGHT: Final = 100
 Place = Literal["popover", "question"]
 
 
-@st.fragment
+@fragment()
 def frames_form(at: Here, wish: Wish, place: Place) -> None:
     """Draw the form; its controls move nothing else on the page until "Analyse" is pressed.
 
@@ -224,7 +225,7 @@ def _analyse(at: Here, wanted: Wish, framing: Framing, keys: _Keys) -> None:
     at.visit.agreed.add(drafted.request)
 
 
-@st.fragment(run_every=_EVERY_S)
+@fragment(run_every=_EVERY_S)
 def _growing(strip: Strip, drawn: int, known: bool) -> None:
     """Draw the page again when there is more to see of a strip."""
     view = strip.view

@@ -6,17 +6,17 @@ import streamlit as st
 
 from app.explore import asking, source, stage
 from app.explore.page import here, told
+from app.fragments import errors_said
 from app.opening import skeleton
 from app.takeaway import area
 from app.text import plain
-from tokenlearner.errors import TokenLearnerError
 
 
 def draw() -> None:
     """Draw the page."""
     # Each part keeps its place on the page, whatever the others show: an element that moves is made anew.
     choice, messages, picture = st.container(), st.container(), st.container()
-    try:
+    with errors_said():
         at = here()
         area.follow_link()
         with choice:
@@ -32,5 +32,3 @@ def draw() -> None:
                 skeleton()
             else:
                 stage.draw(at, at.visit.shown)
-    except TokenLearnerError as error:
-        st.error(plain(str(error)), icon=":material/error:")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import waiting
 from app.explore.page import Here
+from app.fragments import fragment
 from app.jobs import JobState
 from app.questions import Answer, Kind, Question
 from app.results import Shown
@@ -56,7 +57,7 @@ def refusal(at: Here, shown: Shown, question: Question) -> str | None:
     return at.visit.unanswered.get((shown.request, question))
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def progress(at: Here, kind: Kind) -> None:
     """Draw how far a question is, and the way to stop it; when it is settled the page is drawn anew."""
     held = at.visit.questions.get(kind)

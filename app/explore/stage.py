@@ -13,6 +13,7 @@ import streamlit as st
 from app.desk import left_out
 from app.explore import below, budget, cause, compute, details, parts, predictions, sliders, tokens
 from app.explore.page import Here, wait_for
+from app.fragments import fragment
 from app.player import token_player
 from app.results import Shown
 from app.server import View
@@ -25,7 +26,7 @@ from tokenlearner.export import UNTRAINED_MARK
 PLAYER: Final = "player"
 
 
-@st.fragment
+@fragment()
 def draw(at: Here, shown: Shown) -> None:
     """Draw a result; the sliders choose tokens and place."""
     notes = st.container()

@@ -9,13 +9,12 @@ from typing import Final
 import streamlit as st
 
 from app.explore.page import here
+from app.fragments import errors_said
 from app.learn import source
 from app.learn.at import Lesson, Step, columns, known_study, model_for, study_of
 from app.learn.code import Excerpt
 from app.learn.keys import lesson_keys
 from app.learn.steps import attention, eight, one_map, patches, place, pooling, video
-from app.text import plain
-from tokenlearner.errors import TokenLearnerError
 
 STEPS: Final[tuple[Step, ...]] = (
     patches.STEP,
@@ -40,10 +39,8 @@ def draw() -> None:
         number = _number()
         step = STEPS[number - 1]
         st.header(f"{number}\u2002{step.title}", anchor=False)
-        try:
+        with errors_said():
             _draw(step)
-        except TokenLearnerError as error:
-            st.error(plain(str(error)), icon=":material/error:")
         _formula_and_code(step)
 
 

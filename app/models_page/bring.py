@@ -12,6 +12,7 @@ import timm
 from app import waiting
 from app.brought import BROUGHT, MAX_BYTES, MAX_KEPT, BroughtModels
 from app.explore.page import Here
+from app.fragments import fragment
 from app.jobs import Job, JobState, Ticket
 from app.models import ModelChoice
 from app.text import millions, operations, plain, size
@@ -178,7 +179,7 @@ def _start(at: Here, work: Callable[[], ModelChoice]) -> None:
         st.session_state[_PROBLEM] = str(error)
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def _progress() -> None:
     job: Job[ModelChoice] | None = st.session_state.get(_JOB)
     if job is None:

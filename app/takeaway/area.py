@@ -13,6 +13,7 @@ import streamlit as st
 from app import cache, desk
 from app.components import component, ignore
 from app.explore.page import Here
+from app.fragments import fragment
 from app.items import samples
 from app.jobs import Job, JobState, Ticket
 from app.player.payload import PlayerState
@@ -68,7 +69,7 @@ def draw(at: Here, shown: Shown, found: Analysis, player: str) -> None:
         _area(at, shown, found, player)
 
 
-@st.fragment
+@fragment()
 def _area(at: Here, shown: Shown, found: Analysis, player: str) -> None:
     made: Made | None = st.session_state.get(_MADE)
     busy = made is not None and not made.job.state.is_final
@@ -127,7 +128,7 @@ def _start(at: Here, shown: Shown, found: Analysis, kind: str, state: PlayerStat
     st.session_state[_MADE] = Made(kind, file_stem(found.media.name) + KINDS[kind].ending, job)
 
 
-@st.fragment(run_every=_EVERY_S)
+@fragment(run_every=_EVERY_S)
 def _progress(at: Here) -> None:
     made: Made = st.session_state[_MADE]
     if made.job.state.is_final:

@@ -7,6 +7,7 @@ from typing import Final
 import streamlit as st
 
 from app.charts import CountUnit, cost_bars, stage_legend
+from app.fragments import fragment
 from app.text import millions, percent
 from app.tradeoffs import bench_figures, choose, curves, measure
 from app.tradeoffs.bench_figures import Course
@@ -21,7 +22,7 @@ _CHOICES: Final = "Along location and tokens"
 _INPUT: Final = "As the input grows"
 
 
-@st.fragment
+@fragment()
 def draw(unit: CountUnit) -> None:
     """Draw the bench; its controls run this part of the page alone."""
     head = st.container(horizontal=True, vertical_alignment="bottom", key="bench-figures")

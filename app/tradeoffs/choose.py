@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import streamlit as st
 
+from app.fragments import errors_said
 from app.text import operations
 from app.tradeoffs.design import (
     MAX_DEPTH,
@@ -131,7 +132,9 @@ def budget(unit: str, per: str) -> int | None:
     return chosen or None
 
 
+@errors_said()
 def _start_from() -> None:
+    """Draw the choice of a published network; without the published figures the rest of the bench goes on."""
     presets = {row.name: row.config for row in (*published().images, *published().video) if row.has_module}
 
     def apply() -> None:

@@ -6,13 +6,14 @@ import streamlit as st
 
 from app.charts import CountUnit
 from app.explore.page import here, wait_for
+from app.fragments import fragment
 from app.text import operations, percent
 from app.tradeoffs.counters import EXAMPLE, FVCORE, SIDES, Counts, count_four_ways
 from app.tradeoffs.counting_figure import four_counts
 from app.tradeoffs.marks import PLOT_CONFIG, factor, giga
 
 
-@st.fragment
+@fragment()
 def draw(unit: CountUnit) -> None:
     """Draw the comparison."""
     st.subheader("Where the figure comes from", anchor=False)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import waiting
 from app.explore.page import here
+from app.fragments import fragment
 from app.jobs import Job, JobState, Ticket
 from app.server import compute_devices
 from app.text import milliseconds, plain, significant, size
@@ -84,7 +85,7 @@ def _start(design: Design, device_name: str) -> None:
         st.session_state[_PROBLEM] = str(error)
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def _progress() -> None:
     job: Job[Comparison] | None = st.session_state.get(_JOB)
     if job is None:

@@ -7,12 +7,9 @@ import streamlit as st
 from app.opening import starting
 
 with starting():
+    from app.fragments import errors_said
     from app.models_page import main
-    from app.text import plain
-    from tokenlearner.errors import TokenLearnerError
 
 st.html(Path(__file__).parents[1] / "models_page" / "models.css")
-try:
+with errors_said():
     main.draw()
-except TokenLearnerError as error:
-    st.error(plain(str(error)), icon=":material/error:")

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.charts import CountUnit
-from app.text import plain
-from app.tradeoffs import bench, counting, paper
-from tokenlearner.errors import TokenLearnerError
-from tokenlearner.flops import CONVENTION
+from app.opening import starting
+
+with starting():
+    from app.charts import CountUnit
+    from app.fragments import errors_said
+    from app.text import plain
+    from app.tradeoffs import bench, counting, paper
+    from tokenlearner.flops import CONVENTION
 
 PARTS = {"The paper": paper.draw, "Design bench": bench.draw, "Counting": counting.draw}
 
@@ -36,9 +39,6 @@ with st.container(
             label_visibility="collapsed",
             persist_state="session",
         )
-try:
-    with st.container(key="tradeoffs"):
-        PARTS[part](unit)
-        st.caption(plain(CONVENTION))
-except TokenLearnerError as error:
-    st.error(plain(str(error)), icon=":material/error:")
+with errors_said(), st.container(key="tradeoffs"):
+    PARTS[part](unit)
+    st.caption(plain(CONVENTION))

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float32
 
+from app.fragments import fragment
 from app.learn.at import Lesson, Step, ask, columns
 from app.learn.bars import answer_bars
 from app.learn.board import board, painted
@@ -27,7 +28,7 @@ def draw(at: Lesson) -> None:
     _instrument(at)
 
 
-@st.fragment
+@fragment()
 def _instrument(at: Lesson) -> None:
     study = at.study
     config = study.model.card.config
