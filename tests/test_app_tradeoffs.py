@@ -174,12 +174,13 @@ def test_impossible_choices_are_never_offered(page):
     at = choose(at, "Patch, pixels", 32)
     assert at.session_state["design"].num_tokens == 49
     at = choose(at, "Size", "G")
+    at = choose(at, "Patch, pixels", 14)
     design = at.session_state["design"]
     assert (design.patch, design.depth, design.side) == (14, 48, 224)
-    assert control(at, "Patch, pixels").options == ["14"]
-    at = choose(at, "Size", "Ti")
-    assert at.session_state["design"].patch == 16
-    assert all(int(side) % 16 == 0 for side in control(at, "Image side, pixels").options)
+    assert control(at, "Patch, pixels").options == ["8", "10", "14", "16", "32"]
+    at = choose(at, "Size", "H")
+    assert at.session_state["design"].depth == 32
+    assert all(int(side) % 14 == 0 for side in control(at, "Image side, pixels").options)
 
 
 def test_the_design_stays_when_another_part_was_looked_at(page):
@@ -229,10 +230,13 @@ def test_a_design_is_timed_and_the_result_drawn(page, monkeypatch):
     monkeypatch.setattr(timing, "compare", compare)
     at = settled(press(run(page, "Design bench"), "Time it on this device"))
     assert [design for design, _ in seen] == [Design()]
+    assert "Peak memory: **420 MB**" in words(at)
     assert "Measured: **100 ms**" in words(at)
     assert "Random weights" in words(at)
     at = choose(at, "Location: blocks before the module", 2)
-    assert "Not measured. Extrapolated from what was" in words(at)
+    assert "Once two designs of different cost are" in words(at)
+    at = choose(settled(press(at, "Time it on this device")), "Location: blocks before the module", 9)
+    assert "Not measured. Extrapolated from the 2 designs that were" in words(at)
 
 
 def test_a_measurement_can_be_stopped(page, monkeypatch):

@@ -14,6 +14,7 @@ from tokenlearner.config import (
     parse_arch,
 )
 from tokenlearner.errors import ConfigError
+from tokenlearner.flops import count_params
 
 IMAGE = ModelConfig(img_size=(24, 30), patch_size=(4, 6), embed_dim=40, depth=5, num_heads=4, mlp_dim=52, num_classes=3)
 VIDEO = dataclasses.replace(IMAGE, num_frames=6, tubelet_size=2)
@@ -192,15 +193,21 @@ def test_missing_settings_are_refused() -> None:
 
 
 def test_every_named_size_is_read() -> None:
-    for size, patches in ARCH_PATCHES.items():
-        for patch in patches:
-            assert parse_arch(f"{size}/{patch}") == (ARCH_SIZES[size], patch)
+    for size, arch in ARCH_SIZES.items():
+        for patch in ARCH_PATCHES:
+            assert parse_arch(f"{size}/{patch}") == (arch, patch)
 
 
-@pytest.mark.parametrize("arch", ["B/14", "G/16", "b/16", "B16", "XL/16", "B/16 "])
+def test_the_large_sizes_hold_as_many_numbers_as_they_were_published_with() -> None:
+    # In millions, as the ViT papers give them: with a class token, and classifiers of their own sizes.
+    for arch, published in (("B/16", 86), ("L/16", 307), ("H/14", 632), ("G/14", 1843)):
+        assert count_params(named_config(arch)) / 1e6 == pytest.approx(published, rel=0.02)
+
+
+@pytest.mark.parametrize("arch", ["B/12", "M/16", "b/16", "B16", "XL/16", "B/16 "])
 def test_an_unknown_name_is_refused_with_the_known_ones(arch: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf'"{arch}" is not a named architecture\. Known: Ti/32\|16\|10\|8, .*, G/14\.'
+        ConfigError, match=rf'"{arch}" is not a named architecture\. Known: Ti, S, .*, G, .* 32, 16, 14, 10, 8 pixels'
     ):
         parse_arch(arch)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.tradeoffs import curves
-from app.tradeoffs.design import SIZES, Design, frames_of, most_tokens, nearest, patches_of, sides_of
+from app.tradeoffs.design import PATCHES, SIZES, Design, frames_of, most_tokens, nearest, sides_of
 from app.tradeoffs.pareto import pareto_front
 from app.tradeoffs.published import PATH, large_models, plain_twin, published, relative_location
 from tokenlearner import flops
@@ -88,7 +88,7 @@ def test_the_front_holds_what_nothing_cheaper_beats():
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_choice_that_is_offered_can_be_built(size):
-    for patch in patches_of(size):
+    for patch in PATCHES:
         for side in sides_of(patch):
             assert side % patch == 0
             tokens = most_tokens(patch, side)

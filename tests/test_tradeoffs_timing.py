@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -14,6 +15,7 @@ from app.tradeoffs.counting_figure import four_counts
 from app.tradeoffs.design import Design
 from app.tradeoffs.measure import expected_words, result_words
 from app.tradeoffs.measure_figure import speed_ups
+from app.tradeoffs.memory import peak_bytes
 from app.tradeoffs.timing import Comparison, PaceFit, Timed
 from tokenlearner.engine import pick_device
 from tokenlearner.errors import Cancelled, DeviceError
@@ -36,8 +38,8 @@ def comparison(design, here_ms, plain_ms):
     here, plain = design.compute.total_macs, design.baseline.total_macs
     return Comparison(
         design,
-        Timed(here, here_ms, 0.9 * here_ms, 1.1 * here_ms, None),
-        Timed(plain, plain_ms, 0.9 * plain_ms, 1.1 * plain_ms, None),
+        Timed(here, here_ms, 0.9 * here_ms, 1.1 * here_ms, 420_000_000),
+        Timed(plain, plain_ms, 0.9 * plain_ms, 1.1 * plain_ms, 510_000_000),
         5,
         "CPU",
         "float32",
@@ -62,9 +64,9 @@ def test_both_networks_are_timed_in_turns(design, device):
     assert 0 < found.here.q1_ms <= found.here.median_ms <= found.here.q3_ms
     assert found.mac_ratio == design.baseline.total_macs / design.compute.total_macs
     assert found.speed_up == found.plain.median_ms / found.here.median_ms
-    assert (found.here.peak_bytes, found.plain.peak_bytes) == (None, None)
+    assert 4 * design.baseline.params < found.plain.peak_bytes < 4 * design.baseline.params + 3_000_000
     done = [report.done for report in reports if report.total]
-    assert done == sorted(done) == list(range(2 * (timing.WARM_UP + timing.MIN_PASSES)))
+    assert done == sorted(done) == list(range(2 * (timing.WARM_UP + timing.MIN_PASSES) + 1))
 
 
 def test_a_stopped_measurement_ends_within_a_pass(device):
@@ -127,11 +129,38 @@ def test_the_pace_is_fitted_to_what_was_measured():
     assert PaceFit.of([]) is None
     late = Design(size="S", loc=11, depth=12, num_tokens=64)
     nothing_saved = dataclasses.replace(comparison(late, 1.0, 1.0), here=comparison(late, 1.0, 1.0).plain)
-    assert PaceFit.of([nothing_saved]) is None
+    assert PaceFit.of([nothing_saved, nothing_saved]) is None
+    assert fit.comparisons == 2
+    assert PaceFit.of(measured[:1]) is None
+
+
+@pytest.mark.parametrize(("tiny_ms", "plain_ms"), [(9.0, 7.0), (1.0, 300.0)])
+def test_noise_between_two_networks_does_not_make_larger_ones_faster(tiny_ms, plain_ms):
+    measured = [comparison(SMALL, tiny_ms, plain_ms), comparison(SMALL.but(loc=2), tiny_ms, plain_ms)]
+    fit = PaceFit.of(measured)
+    assert fit.power in timing.POWERS
+    assert fit.expected_ms(10**9) < fit.expected_ms(10**10)
+    middle = [one.macs for pair in measured for one in (pair.here, pair.plain)]
+    assert np.prod([fit.expected_ms(macs) for macs in middle]) == pytest.approx((tiny_ms * plain_ms) ** 2)
+
+
+def test_memory_is_that_of_the_weights_and_of_the_largest_work(device):
+    class Squares(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = torch.nn.Parameter(torch.ones(7, 5))
+
+        def forward(self, x):
+            twice = torch.cat([x, x])  # 2 x 4000 bytes, held until the end
+            _ = torch.cat([twice, twice])  # 4 x 4000 bytes more, gone before the next line asks for 4000
+            del _
+            return twice[:1000] + 1
+
+    assert peak_bytes(Squares(), torch.ones(1000), device) == 4 * 35 + 6 * 4000
 
 
 def test_measured_and_extrapolated_speed_ups_are_drawn_apart():
-    measured = [comparison(Design(), 100.0, 180.0)]
+    measured = [comparison(Design(), 100.0, 180.0), comparison(Design(size="S"), 30.0, 50.0)]
     fit = PaceFit.of(measured)
     other = Design(loc=2)
     figure = speed_ups(measured, other, fit)
@@ -148,14 +177,11 @@ def test_a_measurement_is_said_with_its_spread():
     words_ = result_words(found)
     assert "**100 ms** (middle half 90 ms to 110 ms), plain 180 ms" in words_
     assert "**1.8 ×** as fast, where the multiply-adds would say 1.9 ×" in words_
-    assert "CUDA devices only" in words_
-    peaked = dataclasses.replace(
-        found,
-        here=dataclasses.replace(found.here, peak_bytes=420_000_000),
-        plain=dataclasses.replace(found.plain, peak_bytes=510_000_000),
-    )
-    assert "Peak memory 420 MB, plain 510 MB." in result_words(peaked)
-    assert expected_words(Design(loc=2), PaceFit.of([found])).startswith("Not measured. Extrapolated")
+    assert "Peak memory: **420 MB**, plain 510 MB; weights and" in words_
+    untold = dataclasses.replace(found, here=dataclasses.replace(found.here, peak_bytes=None))
+    assert "does not say how much memory" in result_words(untold)
+    fit = PaceFit.of([found, comparison(Design(size="S"), 30.0, 50.0)])
+    assert expected_words(Design(loc=2), fit).startswith("Not measured. Extrapolated from the 2 designs that were")
 
 
 @pytest.mark.parametrize("with_module", [False, True])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,7 +13,7 @@ Version = Literal["1.0", "1.1", "average", "strided"]
 Pooling = Literal["sum", "mean"]
 HeadPool = Literal["avg", "max", "sum"]
 Stem = Literal["patch", "conv"]
-SizeName = Literal["Ti", "S", "B", "L", "G"]
+SizeName = Literal["Ti", "S", "B", "L", "H", "G"]
 Loc = int | Literal["default"] | None
 """A block index, None for the plain network, or "default" for the configuration's own."""
 
@@ -368,15 +367,11 @@ ARCH_SIZES: Final[dict[SizeName, ArchSize]] = {
     "S": ArchSize(384, 12, 6, 1536),
     "B": ArchSize(768, 12, 12, 3072),
     "L": ArchSize(1024, 24, 16, 4096),
+    "H": ArchSize(1280, 32, 16, 5120),
     "G": ArchSize(1664, 48, 16, 8192),
 }
-ARCH_PATCHES: Final[dict[SizeName, tuple[int, ...]]] = {
-    "Ti": (32, 16, 10, 8),
-    "S": (32, 16, 10, 8),
-    "B": (32, 16, 10, 8),
-    "L": (32, 16, 10, 8),
-    "G": (14,),
-}
+ARCH_PATCHES: Final = (32, 16, 14, 10, 8)
+"""Sides in pixels of the patches that Vision Transformers were published with; each goes with every size."""
 
 
 def parse_arch(arch: str) -> tuple[ArchSize, int]:
@@ -385,15 +380,14 @@ def parse_arch(arch: str) -> tuple[ArchSize, int]:
     Raises:
         ConfigError: If the size or the patch is not one of the named ones.
     """
-    match = re.fullmatch(r"(Ti|S|B|L|G)/(\d+)", arch)
-    names = ", ".join(f"{size}/{'|'.join(map(str, patches))}" for size, patches in ARCH_PATCHES.items())
-    if match is None:
-        raise ConfigError(f'"{arch}" is not a named architecture. Known: {names}.')
-    size: SizeName = match.group(1)  # type: ignore[assignment]
-    patch = int(match.group(2))
-    if patch not in ARCH_PATCHES[size]:
-        raise ConfigError(f'"{arch}" is not a named architecture. Known: {names}.')
-    return ARCH_SIZES[size], patch
+    for name, size in ARCH_SIZES.items():
+        for patch in ARCH_PATCHES:
+            if arch == f"{name}/{patch}":
+                return size, patch
+    raise ConfigError(
+        f'"{arch}" is not a named architecture. Known: {", ".join(ARCH_SIZES)}, each with patches of '
+        f"{', '.join(map(str, ARCH_PATCHES))} pixels, such as B/16."
+    )
 
 
 def named_config(

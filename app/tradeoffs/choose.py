@@ -11,13 +11,13 @@ from app.fragments import errors_said
 from app.text import operations
 from app.tradeoffs.design import (
     MAX_DEPTH,
+    PATCHES,
     SIZES,
     TUBELETS,
     Design,
     frames_of,
     most_tokens,
     nearest,
-    patches_of,
     sides_of,
 )
 from app.tradeoffs.published import published
@@ -54,9 +54,8 @@ def draw() -> Design:
     size = _one_of("Size", SIZES, before.size)
     if size != before.size:
         _move_to(size, before)
-    patches = patches_of(size)
     patch = _one_of(
-        "Patch, pixels", patches, nearest(before.patch, patches), tip="The patches that models of this size have had."
+        "Patch, pixels", PATCHES, before.patch, tip="Half the side makes four times as many patches of one picture."
     )
     sides = sides_of(patch)
     side = _on_a_scale(

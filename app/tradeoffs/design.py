@@ -13,6 +13,7 @@ from tokenlearner.flops import Compute
 BenchVersion = Literal["1.1", "1.0"]
 
 SIZES: Final[tuple[SizeName, ...]] = tuple(ARCH_SIZES)
+PATCHES: Final = tuple(sorted(ARCH_PATCHES))
 MAX_TOKENS: Final = 64
 MAX_DEPTH: Final = 48
 TUBELETS: Final = (1, 2, 4)
@@ -120,11 +121,6 @@ class Design:
         if self.use_fuser:
             parts.append("--fuser")
         return " ".join(parts)
-
-
-def patches_of(size: SizeName) -> tuple[int, ...]:
-    """Patch sides that a size was published with, in ascending order."""
-    return tuple(sorted(ARCH_PATCHES[size]))
 
 
 def sides_of(patch: int) -> tuple[int, ...]:

@@ -133,6 +133,8 @@ def _results(design: Design) -> None:
         st.markdown(result_words(found))
     elif fit is not None:
         st.markdown(expected_words(design, fit))
+    else:
+        st.markdown("Not measured. Once two designs of different cost are, the time of others is extrapolated.")
     st.plotly_chart(
         measure_figure.speed_ups(measured, design, fit),
         key="speed-ups",
@@ -151,14 +153,17 @@ def result_words(found: Comparison) -> str:
         f"fast, where the multiply-adds would say {significant(found.mac_ratio)} ×."
     )
     if one.peak_bytes is None or other.peak_bytes is None:
-        return f"{words} Peak memory is known on CUDA devices only."
-    return f"{words} Peak memory {size(one.peak_bytes)}, plain {size(other.peak_bytes)}."
+        return f"{words} This device does not say how much memory a pass takes."
+    return (
+        f"{words} Peak memory: **{size(one.peak_bytes)}**, plain {size(other.peak_bytes)}; weights and the largest "
+        "work of one pass, as PyTorch's allocator counts them."
+    )
 
 
 def expected_words(design: Design, fit: PaceFit) -> str:
     """What the measured designs let expect of one that was not."""
     macs, plain_macs = design.compute.total_macs, design.baseline.total_macs
     return (
-        f"Not measured. Extrapolated from what was: about {milliseconds(fit.expected_ms(macs))}, plain "
-        f"{milliseconds(fit.expected_ms(plain_macs))}."
+        f"Not measured. Extrapolated from the {fit.comparisons} designs that were: about "
+        f"{milliseconds(fit.expected_ms(macs))}, plain {milliseconds(fit.expected_ms(plain_macs))}."
     )

@@ -130,7 +130,9 @@ def _families(said: Published, own: Own | None, unit: CountUnit) -> None:
             ],
             hide_index=True,
             column_config={f"counted here, G{unit}": st.column_config.NumberColumn(format="%.1f")},
+            alt="Image models: compute as published and as counted here",
         )
+        st.caption(f"Difference of what is counted here from the published figure: {plain(said.counted)}.")
 
 
 def _families_sources(said: Published, own: Own | None) -> tuple[str, ...]:
@@ -189,8 +191,8 @@ def _video(said: Published, unit: CountUnit) -> None:
         "Video",
         said,
         "video",
-        "All rows are counted for 32 frames of 224 pixels in tubelets of 2, as ViViT-L/16 is described; with patches "
-        "of 10 pixels 220 of the 224 are used. ViViT-H has a size that this project does not name.",
+        "Counted for 32 frames of 224 pixels in tubelets of 2, as ViViT-L/16 is described; with patches of 10 pixels "
+        "220 of the 224 are used. Our source does not state the input of ViViT-H/16, so nothing is computed for it.",
     )
     st.dataframe(
         [
@@ -218,8 +220,8 @@ def _video(said: Published, unit: CountUnit) -> None:
         "accuracy on AViD (published)."
     )
     st.caption(
-        "Accuracies are as published; a dash was not given. The 460 M parameters published for L/10 are more than its "
-        "24 blocks hold by our count."
+        "Accuracies are as published. A dash stands where our source gives no number. The 460 M parameters published "
+        "for L/10 are more than its 24 blocks hold by our count."
     )
 
 

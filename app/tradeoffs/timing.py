@@ -18,6 +18,7 @@ from torch import nn
 
 from app.text import seconds, size
 from app.tradeoffs.design import Design
+from app.tradeoffs.memory import peak_bytes
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine import ComputeDevice, Progress
@@ -31,6 +32,12 @@ MEMORY_SHARE: Final = 0.5
 WARM_UP: Final = 1
 MIN_PASSES: Final = 3
 MAX_PASSES: Final = 15
+LEAST_COMPARISONS: Final = 2
+"""Designs that have to be timed before the time of others is extrapolated."""
+LEAST_SPREAD: Final = 1.5
+"""Between the multiply-adds of the largest and the smallest network that was timed."""
+POWERS: Final = (0.3, 1.2)
+"""Of the multiply-adds, with which time can grow: small networks fill a device less, no network outruns its work."""
 _BUDGET_S: Final = 12.0
 _FLOAT_BYTES: Final = 4
 
@@ -44,7 +51,7 @@ class Timed:
         median_ms: Of its passes.
         q1_ms: First quartile.
         q3_ms: Third quartile.
-        peak_bytes: Weights and working memory at the highest; None where the device does not say.
+        peak_bytes: Weights and the largest work of a pass; None where the device does not say.
     """
 
     macs: int
@@ -92,10 +99,12 @@ class PaceFit:
     Attributes:
         scale: Milliseconds of one multiply-add, so to speak.
         power: 1 if time follows the count exactly.
+        comparisons: How many it was fitted to.
     """
 
     scale: float
     power: float
+    comparisons: int
 
     def expected_ms(self, macs: int) -> float:
         """Time of a pass, extrapolated."""
@@ -103,13 +112,16 @@ class PaceFit:
 
     @classmethod
     def of(cls, measured: Sequence[Comparison]) -> PaceFit | None:
-        """Least squares of the logarithms; None if too little was measured to say."""
+        """Least squares of the logarithms; None if too little was measured to say.
+
+        The power stays within `POWERS`: noise between two small networks must not make larger ones faster.
+        """
         timed = [one for comparison in measured for one in (comparison.here, comparison.plain)]
-        x = np.log([one.macs for one in timed])
-        if len(timed) < 2 or np.ptp(x) < 0.05:
+        if len(measured) < LEAST_COMPARISONS or max(t.macs for t in timed) < LEAST_SPREAD * min(t.macs for t in timed):
             return None
-        power, offset = np.polyfit(x, np.log([one.median_ms for one in timed]), 1)
-        return cls(math.exp(offset), float(power))
+        x, y = np.log([one.macs for one in timed]), np.log([one.median_ms for one in timed])
+        power = float(np.clip(np.polyfit(x, y, 1)[0], *POWERS))
+        return cls(math.exp(float(np.mean(y - power * x))), power, len(measured))
 
 
 def needed_bytes(design: Design) -> int:
@@ -229,17 +241,18 @@ def compare(
         clip = () if config.num_frames is None else (config.num_frames,)
         pixels = torch.rand(1, *clip, 3, *config.img_size, device=device.device)
         spent: list[list[float]] = [[], []]
-        peaks: list[int | None] = [None, None]
         passes, start = 0, time.perf_counter()
         while passes < WARM_UP + MAX_PASSES:
             for i, network in enumerate(networks):
                 note(2 * passes + i, 2 * (WARM_UP + MAX_PASSES), "timing")
-                seconds_, peaks[i] = _one_pass(network, pixels, device)
+                seconds_ = _one_pass(network, pixels, device)
                 if passes >= WARM_UP:
                     spent[i].append(seconds_)
             passes += 1
             if time.perf_counter() - start > budget_s and passes >= WARM_UP + MIN_PASSES:
                 break
+        note(2 * passes, 2 * (WARM_UP + MAX_PASSES), "measuring memory")
+        peaks = [peak_bytes(network, pixels, device) for network in networks]
     macs = design.compute.total_macs, design.baseline.total_macs
     here, plain = (_timed(*one) for one in zip(macs, spent, peaks, strict=True))
     return Comparison(design, here, plain, passes - WARM_UP, device.label, device.dtype_name)
@@ -249,22 +262,14 @@ def _ready(network: nn.Module, device: ComputeDevice) -> nn.Module:
     return network.eval().to(device.device)
 
 
-def _one_pass(network: nn.Module, pixels: torch.Tensor, device: ComputeDevice) -> tuple[float, int | None]:
-    """Seconds, and on CUDA the highest memory that weights and work took."""
-    held = 0
-    if device.is_cuda:
-        torch.cuda.reset_peak_memory_stats(device.device)
-        held = torch.cuda.memory_allocated(device.device)
+def _one_pass(network: nn.Module, pixels: torch.Tensor, device: ComputeDevice) -> float:
+    """Seconds."""
     with device.inference():
         device.synchronize()
         begin = time.perf_counter()
         network(pixels)
         device.synchronize()
-        spent = time.perf_counter() - begin
-    if not device.is_cuda:
-        return spent, None
-    own = sum(p.numel() * p.element_size() for p in network.parameters())
-    return spent, torch.cuda.max_memory_allocated(device.device) - held + own
+        return time.perf_counter() - begin
 
 
 def _timed(macs: int, spent: list[float], peak: int | None) -> Timed:
