@@ -217,7 +217,7 @@ def test_two_designs_are_pinned_and_compared(page):
 def test_the_budget_says_what_fits(page):
     at = choose(run(page, "Design bench"), "Budget", 5 * 10**9)
     assert "this design **does not fit**" in words(at)
-    assert "after 3 blocks at the latest" in words(at)
+    assert "at most 3 blocks before the module" in words(at)
 
 
 def test_a_design_is_timed_and_the_result_drawn(page, monkeypatch):

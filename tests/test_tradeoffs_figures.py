@@ -64,14 +64,21 @@ def test_placement_shows_the_card_as_measured_and_the_paper_as_published():
         "16-TokenLearner L/16 at 12": pytest.approx(87.68 - 87.35),
     }
     assert len({trace.marker.symbol for trace in figure.data}) == 3  # measured, published, said
+    better = next(trace for trace in figure.data if "better" in trace.hovertemplate)
+    assert better.y[1] > 0  # somewhere above the plain network, not on it
 
 
-def test_placement_costs_are_shares_of_the_plain_network():
+@pytest.mark.parametrize(("unit", "told"), [("MACs", "9.15 GMACs"), ("FLOPs", "18.3 GFLOPs")])
+def test_placement_costs_are_shares_of_the_plain_network_with_their_counts(unit, told):
     design = Design()
-    figure = paper_figures.placement_cost(OWN, curves.over_locations(design), design.depth, "B/16", published())
+    curve = curves.over_locations(design)
+    figure = paper_figures.placement_cost(OWN, 2, curve, design.depth, "B/16", published(), unit)
     (line,) = named(figure, "computed, B/16")
     assert line.y[6] == design.compute.total_macs / design.baseline.total_macs
     assert line.y[3] < 1 / 3  # as the article says of a quarter of the network
+    assert list(line.customdata[6]) == [6, told]
+    (ours,) = named(figure, "computed, our checkpoint with 2 tokens")
+    assert list(ours.y) == [flops.compute(TINY, loc=1, num_tokens=2).total_macs / flops.baseline(TINY).total_macs]
     (paper,) = named(figure, "published")
     assert list(paper.y) == pytest.approx([28.7 / 55.6, 178.1 / 363.1])
 
@@ -99,7 +106,10 @@ def test_large_models_are_counted_and_their_assumption_is_hatched():
     assert list(macs.data[0].x) == [2 * row.compute.total_macs / 1e9 for row in rows]
     assert (params.data[0].marker.pattern.shape, macs.data[0].marker.pattern.shape) == ("", "/")
     accuracy = paper_figures.large_accuracy(rows)
-    assert [list(trace.x) for trace in accuracy.data] == [[90.45, 88.5, 88.87], [90.81, 90.75, 91.05]]
+    assert [trace.x[0] for trace in accuracy.data] == [90.45, 90.81, 88.5, 90.75, 88.87, 91.05]
+    symbols = [MARKS[origin].symbol for origin in ("reported", "reported", "published")]
+    assert [trace.marker.symbol for trace in accuracy.data[::2]] == symbols  # as the file asks for the first two
+    assert accuracy.data[0].hovertemplate.startswith("as reported: ")
 
 
 def test_the_bundled_checkpoint_can_be_shown():
@@ -129,6 +139,11 @@ def test_growth_shows_sequence_and_cost():
     above = [trace for trace in figure.data if trace.yaxis == "y2"]
     assert list(above[0].y) == [(side // 16) ** 2 for side in above[0].x]
     assert set(above[1].y) == {8}
+    assert [
+        (line.x0, note.text) for line, note in zip(figure.layout.shapes, figure.layout.annotations, strict=True)
+    ] == [(224, "this design")]
+    clips = bench_figures.growth(curves.every_clip(design), [8] * 63, "frames", None, "MACs")
+    assert not clips.layout.shapes  # a picture has no place among clips
     (attention,) = named(figure, "plain ViT, attention")
     at = list(attention.x).index(224)
     assert attention.y[at] == curves.attention_macs(design) / 1e9
@@ -138,13 +153,17 @@ def test_growth_shows_sequence_and_cost():
 def test_what_a_budget_leaves_is_said():
     words = budget_words(Design(), 5_000_000_000, "MACs")
     assert "**does not fit**" in words
-    assert "location after 3 blocks at the latest" in words
+    assert "this fits: at most 3 blocks before the module; a side of at most 160 pixels." in words
     assert Design(loc=3).compute.total_macs <= 5e9 < Design(loc=4).compute.total_macs
-    assert "no tokens" in words  # not even one fits after six blocks
+    assert words.endswith("Changing the tokens alone is not enough.")  # not even one fits after six blocks
+    assert budget_words(Design(num_frames=8), 10**7, "MACs").endswith(
+        "**does not fit**. Changing the location, the tokens, the image side or the clip alone is not enough."
+    )
     assert "10.0 GFLOPs" in budget_words(Design(), 5_000_000_000, "FLOPs")
     clip = budget_words(Design(num_frames=8), 50_000_000_000, "MACs")
     assert "**fits**" in clip
-    assert "frames at most" in clip
+    assert "; at most 8 frames." in clip
+    assert "not enough" not in clip
 
 
 def test_growth_is_said_in_numbers_of_the_library():

@@ -8,10 +8,10 @@ import streamlit as st
 
 from app.charts import CountUnit, cost_bars, stage_legend
 from app.fragments import fragment
-from app.text import millions, percent
+from app.text import count, millions, percent
 from app.tradeoffs import bench_figures, choose, curves, measure
 from app.tradeoffs.bench_figures import Course
-from app.tradeoffs.curves import Point, best_within
+from app.tradeoffs.curves import best_within
 from app.tradeoffs.design import Design
 from app.tradeoffs.marks import PLOT_CONFIG, counted
 from tokenlearner.flops import CONVENTION
@@ -107,21 +107,23 @@ def _courses(design: Design, pins: dict[str, Design], unit: CountUnit, budget: i
 def budget_words(design: Design, budget: int, unit: CountUnit) -> str:
     """What fits into a budget, changing one choice at a time."""
     fits = design.compute.total_macs <= budget
-    answers = [
-        _answer("location", best_within(curves.over_locations(design), budget), "after {} blocks at the latest"),
-        _answer("tokens", best_within(curves.over_tokens(design), budget), "{} at most"),
-        _answer("image side", best_within(curves.over_sides(design), budget), "{} pixels at most"),
+    choices = [
+        ("the location", curves.over_locations(design), "at most {} before the module", "block"),
+        ("the tokens", curves.over_tokens(design), "at most {}", "token"),
+        ("the image side", curves.over_sides(design), "a side of at most {}", "pixel"),
     ]
     if design.num_frames is not None:
-        answers.append(_answer("clip", best_within(curves.over_clips(design), budget), "{} frames at most"))
-    return (
-        f"Budget of {counted(budget, unit)}: this design **{'fits' if fits else 'does not fit'}**. "
-        f"Changing one choice alone, what fits is: {'; '.join(answers)}."
-    )
-
-
-def _answer(choice: str, best: Point | None, words: str) -> str:
-    return f"{choice} {words.format(best.value)}" if best is not None else f"no {choice}"
+        choices.append(("the clip", curves.over_clips(design), "at most {}", "frame"))
+    found = [(choice, best_within(points, budget), form, thing) for choice, points, form, thing in choices]
+    room = [form.format(count(best.value, thing)) for _, best, form, thing in found if best is not None]
+    none = [choice for choice, best, *_ in found if best is None]
+    words = [f"Budget of {counted(budget, unit)}: this design **{'fits' if fits else 'does not fit'}**."]
+    if room:
+        words.append(f"Changing one choice alone, this fits: {'; '.join(room)}.")
+    if none:
+        either = " or ".join(filter(None, (", ".join(none[:-1]), none[-1])))
+        words.append(f"Changing {either} alone is not enough.")
+    return " ".join(words)
 
 
 def _pinning(design: Design, pins: dict[str, Design], unit: CountUnit) -> None:
@@ -189,7 +191,7 @@ def _growth(design: Design, unit: CountUnit) -> None:
                 clips,
                 [design.num_tokens * (point.value // tubelet) for point in clips],
                 f"frames, in tubelets of {tubelet}",
-                design.num_frames or tubelet,
+                design.num_frames,
                 unit,
             ),
             key="growth clips",

@@ -87,18 +87,7 @@ def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: floa
     if budget_macs is not None and giga(budget_macs, unit) <= top:
         level = giga(budget_macs, unit)
         shapes.append(_across("y", level, "dash"))
-        notes.append(
-            {
-                "x": 1,
-                "xref": "paper",
-                "xanchor": "right",
-                "y": level,
-                "yanchor": "bottom",
-                "text": "budget",
-                "font": {"size": 14},
-                "showarrow": False,
-            }
-        )
+        notes.append(_note("budget", x=1, xref="paper", xanchor="right", y=level, yanchor="bottom"))
     return go.Figure(
         data=traces,
         layout=layout(
@@ -111,14 +100,14 @@ def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: floa
     )
 
 
-def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int, unit: CountUnit) -> go.Figure:
+def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int | None, unit: CountUnit) -> go.Figure:
     """Above, what attention compares; below, what it costs: as the input grows.
 
     Args:
         points: The design on larger and larger inputs.
         tokens_of: Tokens behind the module, for each point.
         x: What grows.
-        here: The size on the bench.
+        here: The size on the bench; None for a picture where clips grow.
         unit: What is counted.
     """
     xs = [point.value for point in points]
@@ -160,7 +149,8 @@ def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int,
         layout=layout(
             420,
             legend_y=-0.2,
-            shapes=[_across("x", here, "dot")],
+            shapes=[] if here is None else [_across("x", here, "dot")],
+            annotations=[] if here is None else [_note("this design", x=here, y=1, yref="paper", xanchor="left")],
             xaxis=axis(x, showgrid=False),
             yaxis=axis(f"G{unit}", domain=[0, 0.6], rangemode="tozero"),
             yaxis2=axis("sequence", domain=[0.69, 1], rangemode="tozero", nticks=4),
@@ -171,6 +161,11 @@ def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int,
 def _near(budget_macs: float | None, largest: int) -> tuple[int, ...]:
     """The budget, if it is worth drawing beside bars of this length."""
     return () if budget_macs is None or budget_macs > 1.3 * largest else (round(budget_macs),)
+
+
+def _note(words: str, **place: Any) -> dict[str, Any]:
+    """Words beside a line."""
+    return {"text": words, "font": {"size": 14}, "showarrow": False, **place}
 
 
 def _across(which: str, value: float, dash: str) -> dict[str, Any]:

@@ -18,9 +18,10 @@ def draw(unit: CountUnit) -> None:
     """Draw the comparison."""
     st.subheader("Where the figure comes from", anchor=False)
     st.markdown(
-        "Counters that watch a network run see the modules or operators that they know. Self-attention is neither: its "
-        "two matrix products usually run inside one fused operator. Here the same small network with random weights "
-        "runs under three counters on this machine, beside the closed form that every number of this app comes from."
+        "Counters that watch a network run see the modules and operators that they know. Many miss the two matrix "
+        "products of self-attention, which usually run inside one fused operator. Here the same small network with "
+        "random weights runs under three counters on this machine, beside the closed form that every count of this "
+        "app comes from."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         side = st.segmented_control(

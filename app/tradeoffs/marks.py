@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from app.charts import STAGE_COLORS, CountUnit
 from app.text import operations, significant
 
-Origin = Literal["published", "said", "computed", "measured", "extrapolated"]
+Origin = Literal["published", "reported", "said", "computed", "measured", "extrapolated"]
 
 VIT: Final = STAGE_COLORS["blocks before"]
 TOKENLEARNER: Final = STAGE_COLORS["TokenLearner"]
@@ -37,6 +37,7 @@ class Mark:
 
 MARKS: Final[dict[Origin, Mark]] = {
     "published": Mark("circle", "solid", "published: as the paper reports it"),
+    "reported": Mark("circle-open", "solid", "as reported: quoted once, not checked against a second quotation"),
     "said": Mark("triangle-up-open", "solid", "said: published in words, without a number"),
     "computed": Mark("square-open", "solid", "computed: counted here in closed form"),
     "measured": Mark("diamond", "dash", "measured: on this project's checkpoint or on this device"),

@@ -16,6 +16,7 @@ from app.tradeoffs.marks import PLOT_CONFIG, factor
 from app.tradeoffs.own import Own, own_models
 from app.tradeoffs.published import ASSUMED_TOKENS, LARGE_SIDES, Published, large_models, published
 
+USUAL_TOKENS: Final = 8
 _OF_THE_PAPER: Final = Design()
 """B/16 on 224 pixels with 8 tokens: the network of the paper's figure on placement."""
 
@@ -29,7 +30,7 @@ def draw(unit: CountUnit) -> None:
     said = published()
     own = _chosen_model()
     sources.shapes()
-    _placement(said, own)
+    _placement(said, own, unit)
     _families(said, own, unit)
     _large(said, unit)
     _video(said, unit)
@@ -56,9 +57,10 @@ def _heading(title: str, said: Published, key: str, *more: str) -> None:
         sources.popover(said, key, *more)
 
 
-def _placement(said: Published, own: Own | None) -> None:
+def _placement(said: Published, own: Own | None, unit: CountUnit) -> None:
     claims = "\n".join(f"- {plain(claim)}" for claim in said.claims)
     _heading("Where to put the module", said, "placement", f"Said in the article:\n\n{claims}")
+    num_tokens = USUAL_TOKENS if own is None else _tokens_of(own)
     left, right = st.columns(2, gap="medium")
     with left:
         st.plotly_chart(
@@ -70,7 +72,9 @@ def _placement(said: Published, own: Own | None) -> None:
     with right:
         curve = over_locations(_OF_THE_PAPER)
         st.plotly_chart(
-            paper_figures.placement_cost(own, curve, _OF_THE_PAPER.depth, "B/16, 224 px, 8 tokens", said),
+            paper_figures.placement_cost(
+                own, num_tokens, curve, _OF_THE_PAPER.depth, "B/16, 224 px, 8 tokens", said, unit
+            ),
             key="placement cost",
             config=PLOT_CONFIG,
             alt="Cost as a share of the plain network against relative location",
@@ -88,6 +92,20 @@ def _placement(said: Published, own: Own | None) -> None:
             f"{own.photographs} photographs; differences inside it say little."
         )
     st.caption(words)
+
+
+def _tokens_of(own: Own) -> int:
+    """Draw the choice of how many tokens of our checkpoint are counted."""
+    chosen: int = st.segmented_control(
+        "Tokens of our checkpoint, at the right",
+        own.token_counts,
+        default=min(own.token_counts, key=lambda k: abs(k - USUAL_TOKENS)),
+        required=True,
+        key=f"placement tokens {own.card.name}",
+        help="At the left all of them are drawn. Beside hundreds of patches a few tokens more cost little.",
+        persist_state="session",
+    )
+    return chosen
 
 
 def _families(said: Published, own: Own | None, unit: CountUnit) -> None:
@@ -151,9 +169,9 @@ def _large(said: Published, unit: CountUnit) -> None:
         "Large models",
         said,
         "large",
-        f"Accuracies as reported. Our source states neither the input size nor the number of tokens of these rows: "
-        f"{ASSUMED_TOKENS} tokens are assumed, and the size is chosen here. “(24+11)” is read as 24 blocks before the "
-        "module and 11 behind it.",
+        f"Open circles: accuracies quoted once, not checked against a second quotation. Our source states neither the "
+        f"input size nor the number of tokens of these rows: {ASSUMED_TOKENS} tokens are assumed, and the size is "
+        "chosen here. “(24+11)” is read as 24 blocks before the module and 11 behind it.",
     )
     side = st.segmented_control(
         "Input assumed, pixels",

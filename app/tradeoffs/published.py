@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from app.tradeoffs.marks import Origin
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig, TokenLearnerConfig, named_config, parse_arch
 from tokenlearner.errors import DataError
@@ -45,6 +46,11 @@ class Row:
     def has_module(self) -> bool:
         """Whether it is a TokenLearner."""
         return "TokenLearner" in self.name
+
+    @property
+    def origin(self) -> Origin:
+        """Whether a second quotation agrees with its accuracies."""
+        return "reported" if self.values.get("as_reported") else "published"
 
     @property
     def compute(self) -> Compute | None:

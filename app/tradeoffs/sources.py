@@ -8,7 +8,14 @@ from app.text import plain
 from app.tradeoffs.marks import MARKS
 from app.tradeoffs.published import Published
 
-_SHAPES = {"published": "●", "said": "△", "computed": "□", "measured": "◆", "extrapolated": "× or hatched,"}
+_SHAPES = {
+    "published": "●",
+    "reported": "○",
+    "said": "△",
+    "computed": "□",
+    "measured": "◆",
+    "extrapolated": "× or hatched,",
+}
 
 
 def popover(said: Published, key: str, *more: str) -> None:
