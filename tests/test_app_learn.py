@@ -11,9 +11,10 @@ from app.learn.costs import vit_b16
 from app.learn.lesson import STEPS
 from app.learn.study import Study
 from app.text import operations, percent
+from app.tradeoffs import published
 from tests.app_cases import save_tiny_model
 from tests.app_pages import app_page, control, metrics
-from tests.engine_cases import TINY, VIDEO, write_photo
+from tests.engine_cases import TINY, VIDEO, pictures, write_clip, write_photo
 from tokenlearner import cards, flops
 from tokenlearner.errors import DeviceError
 
@@ -50,7 +51,7 @@ def choose(at: AppTest, label: str, value: object) -> AppTest:
 
 
 def words(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.header))
+    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.header, *at.info))
 
 
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
@@ -62,6 +63,8 @@ def test_each_step_has_its_title_a_question_the_formula_and_the_code(page: AppTe
     assert [block.value for block in at.code] == [excerpt.read().text for excerpt in step.code]
     assert "**Predict.**" in words(at)
     question = control(at, "Your prediction")
+    assert [note.value for note in at.info] == ["Choose one: the answer follows here."]
+    assert "https://arxiv.org/abs/2106.11297" in words(at)
     said = words(at)
     at = choose(at, "Your prediction", question.options[-1])
     told = set(words(at).split("\n")) - set(said.split("\n"))
@@ -87,9 +90,9 @@ def test_a_step_can_be_linked_to(page: AppTest) -> None:
 def test_patches_are_counted(page: AppTest) -> None:
     at = run(page, 1)
     assert "32 × 32 pixels in patches of 8 × 8: 4 × 4 = **16 patches**" in words(at)
-    assert metrics(at) == {"Patches": "16", "Numbers in a patch": "192"}
+    assert metrics(at) == {"Patches": "16", "Pixel values in a patch": "192"}
     at = choose(at, "Patch side, pixels", 4)
-    assert metrics(at) == {"Patches": "64", "Numbers in a patch": "48"}
+    assert metrics(at) == {"Patches": "64", "Pixel values in a patch": "48"}
     assert "Drawn only" in words(at)
 
 
@@ -125,7 +128,7 @@ def test_where_painting_fails_the_formula_and_the_code_stand(page: AppTest, monk
 
 def test_tokens_and_places_cost_what_the_library_counts(page: AppTest) -> None:
     at = choose(run(page, 5), "Tokens", 6)
-    assert metrics(at)["Pairs behind it"] == "36"
+    assert metrics(at)["Tokens behind it"] == "6"
     assert metrics(at)["Of the plain ViT"] == percent(SHARE)
     at = choose(at, "Your prediction", "2 to 10 points")
     assert "**Right.** With 6 tokens **58.7 %**" in words(at)
@@ -151,6 +154,31 @@ def test_a_photo_of_ones_own_is_shown_and_a_broken_file_is_refused_in_a_sentence
     at = run(at)
     assert "broken" in at.warning[0].value
     assert at.header[0].value.startswith("3")
+
+
+def test_a_file_opens_the_first_step_that_shows_its_kind(page: AppTest, tmp_path: Path) -> None:
+    at = run(page, 7)
+    photo = write_photo(tmp_path / "mine.png").read_bytes()
+    at.file_uploader[0].set_value([("mine.png", photo, "image/png")])
+    at = run(run(at))
+    assert at.header[0].value.startswith("1")
+    assert control(at, "Picture").format_func(control(at, "Picture").value) == "mine.png (yours)"
+    clip = write_clip(tmp_path / "clip.mp4", pictures(12, (64, 96))).read_bytes()
+    at.file_uploader[0].set_value([("clip.mp4", clip, "video/mp4")])
+    at = run(run(at))
+    assert at.header[0].value.startswith("7")
+
+
+def test_without_the_published_figures_the_lesson_goes_on(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "PATH", tmp_path / "gone.json")
+    published.published.cache_clear()
+    page.run()
+    assert not page.exception
+    assert [error.value.split(" ")[1] for error in page.error] == ["published", "published"]
+    assert metrics(page)["Patches"] == "16"
+    published.published.cache_clear()
 
 
 def test_without_a_model_the_lesson_says_so(page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,11 @@ import pytest
 from app.items import Item, from_upload
 from app.learn.board import board_data, read_painted
 from app.learn.code import Excerpt
-from app.learn.costs import level_tokens, split, vit_b16
+from app.learn.costs import level_tokens, saving, split, vit_b16
 from app.learn.lesson import STEPS
+from app.learn.steps import pooling
 from app.learn.steps.eight import drop_of
+from app.learn.steps.one_map import how_learned
 from app.learn.steps.place import answer_rows, place_bars, rivals, share_left
 from app.learn.steps.pooling import corner_map, presets_of
 from app.learn.study import Answer, Study, half_of, study
@@ -22,7 +24,7 @@ from app.uploads import UploadFolder
 from tests.app_cases import tiny_choice
 from tests.engine_cases import TINY, VIDEO, pictures, tiny_model, write_clip, write_photo
 from tokenlearner import flops
-from tokenlearner.config import ModelConfig, named_config
+from tokenlearner.config import ModelConfig, TokenLearnerConfig, named_config
 from tokenlearner.engine import Engine
 from tokenlearner.weights import LoadedModel
 
@@ -92,6 +94,23 @@ def test_the_pairs_draw_level_with_the_rest_of_a_block_where_the_lesson_says() -
     assert split(config, (16 * 64, 16 * 72)).attention * 2 == pytest.approx(
         flops.baseline(config, image_hw=(16 * 64, 16 * 72)).stages["blocks before"]
     )
+
+
+def test_what_the_blocks_save_is_the_librarys_and_mostly_what_runs_once_a_token() -> None:
+    config = named_config("B/16", token_learner=TokenLearnerConfig(num_tokens=8), loc=6)
+    found = saving(config, (224, 224), 6, 8)
+    d, m = config.embed_dim, config.mlp_dim
+    assert found.pairs == 6 * 2 * d * (196**2 - 8**2)
+    assert found.total == found.pairs + 6 * (196 - 8) * (4 * d**2 + 2 * d * m)
+    assert found.pairs / found.total < 0.05
+    words = found.words(8, 196)
+    assert "**96 %** ran once for each token" in words
+    assert "196 times, now 8. The pairs are **4.2 %** of it." in words
+
+
+def test_in_a_clip_all_time_steps_are_compared() -> None:
+    config = named_config("B/16", num_frames=16, token_learner=TokenLearnerConfig(num_tokens=8), loc=6)
+    assert saving(config, (224, 224), 6, 5).pairs == 6 * 2 * 768 * (1568**2 - 40**2)
 
 
 # Code
@@ -208,6 +227,31 @@ def test_the_browser_gets_the_features_that_are_pooled() -> None:
 
 
 # What is said about the models
+
+
+def test_what_the_recipe_asked_beside_the_paper_is_said(model: ModelChoice) -> None:
+    recipe = {"augment": {"collage_share": 0.3}, "loss": {"rebuild": 0.5, "overlap": 0.2, "distill": 0.5}}
+    words = how_learned(dataclasses.replace(model.card, recipe=recipe))
+    assert "30 % of what it saw were **collages**" in words
+    assert "rebuild the patches' vectors" in words
+    assert words.endswith("; maps should not overlap.")
+    assert "collages" not in how_learned(dataclasses.replace(model.card, recipe={**recipe, "augment": {}}))
+    assert "Ours" not in how_learned(model.card)
+
+
+@pytest.mark.parametrize(
+    ("loc", "same", "said", "not_said"),
+    [
+        (0, True, "does not mean that the thing itself was seen", "never get"),
+        (0, False, "the blocks behind never get", "the class stays"),
+        (1, True, "In one block of attention", "did not bring"),
+        (4, False, "In 4 blocks of attention", "does not prove"),
+    ],
+)
+def test_what_follows_from_the_corner_depends_on_what_happened(loc: int, same: bool, said: str, not_said: str) -> None:
+    words = pooling._why(loc, same)
+    assert said in words
+    assert not_said not in words
 
 
 def test_places_cost_what_the_library_counts_and_are_as_accurate_as_the_card_says(model: ModelChoice) -> None:

@@ -33,6 +33,7 @@ class Step:
     """One page of the lesson.
 
     Attributes:
+        name: One word for its button.
         title: What it is about.
         kind: What it is shown on.
         draw: Draws everything but the title, the formula and the code.
@@ -41,6 +42,7 @@ class Step:
         code: The same thing in the library.
     """
 
+    name: str
     title: str
     kind: MediaKind
     draw: Callable[[Lesson], None]
@@ -157,8 +159,10 @@ def ask(key: str, question: str, options: Sequence[str], right: int, reveal: str
         chosen = st.segmented_control(
             "Your prediction", list(options), key=f"guess {key}", label_visibility="collapsed", persist_state="session"
         )
-        if chosen is None:
-            return False
-        said = "Right." if chosen == options[right] else f"It is: {plain(options[right])}."
-        st.markdown(f"**{said}** {reveal}")
-    return True
+        answer = "Choose one: the answer follows here."
+        if chosen is not None:
+            said = "Right." if chosen == options[right] else f"It is: {plain(options[right])}."
+            answer = f"**{said}** {reveal}"
+        # Its role is "status": a screen reader says what changes in it. Eyes see it once there is an answer: learn.css.
+        st.info(answer)
+    return chosen is not None

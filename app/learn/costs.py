@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.text import percent
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig, named_config
 
@@ -50,6 +51,42 @@ def split(config: ModelConfig, image_hw: tuple[int, int]) -> Split:
 def vit_b16(side: int) -> Split:
     """The same for ViT-B/16 on square images."""
     return split(named_config("B/16", img_size=side), (side, side))
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Multiply-adds that a module takes off the blocks behind it.
+
+    Attributes:
+        total: All of them.
+        pairs: Those that compared pairs of tokens.
+    """
+
+    total: int
+    pairs: int
+
+    def words(self, tokens: int, patches: int) -> str:
+        """What it consists of, in a sentence.
+
+        Args:
+            tokens: Behind the module.
+            patches: That the plain network has there.
+        """
+        share = self.pairs / self.total
+        return (
+            f"Of the work that the blocks save, **{percent(1 - share)}** ran once for each token (the projections of "
+            f"attention, and the MLP): {patches:,} times, now {tokens:,}. The pairs are **{percent(share)}** of it."
+        )
+
+
+def saving(config: ModelConfig, image_hw: tuple[int, int], loc: int, num_tokens: int) -> Saving:
+    """What the blocks save on one input of a size by a module before block `loc`, with its first tokens."""
+    plain = flops.baseline(config, image_hw=image_hw).stages
+    here = flops.compute(config, image_hw=image_hw, loc=loc, num_tokens=num_tokens).stages
+    rows, columns = config.grid_hw(image_hw)
+    patches, tokens = (config.num_time_steps * count for count in (rows * columns, num_tokens))
+    pairs = 2 * config.embed_dim * (config.depth - loc) * (patches**2 - tokens**2)
+    return Saving(plain["blocks before"] - here["blocks before"] - here["blocks after"], pairs)
 
 
 def level_tokens(config: ModelConfig) -> int:

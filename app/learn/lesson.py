@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,9 @@ from app.learn.at import Lesson, Step, columns, known_study, model_for, study_of
 from app.learn.code import Excerpt
 from app.learn.keys import lesson_keys
 from app.learn.steps import attention, eight, one_map, patches, place, pooling, video
+from app.text import plain
+from app.tradeoffs.published import published
+from tokenlearner.media.info import MediaKind
 
 STEPS: Final[tuple[Step, ...]] = (
     patches.STEP,
@@ -33,6 +36,7 @@ _CSS: Final = Path(__file__).parent / "learn.css"
 def draw() -> None:
     """Draw the page."""
     st.html(_CSS)
+    st.html(f"<style>{_names()}</style>")
     lesson_keys(_number(), _press)
     with st.container(key="lesson-present" if _presents() else "lesson"):
         _head()
@@ -42,6 +46,17 @@ def draw() -> None:
         with errors_said():
             _draw(step)
         _formula_and_code(step)
+        with errors_said():
+            said = published()
+            st.caption(f"The paper: [{plain(said.paper)}]({said.paper_url})")
+
+
+def _names() -> str:
+    """The names of the steps behind their numbers, as CSS: the buttons' own words are what the address holds."""
+    return "".join(
+        f'.st-key-{_STEP} button:nth-child({number}) p::after {{ content: " {step.name}"; }}'
+        for number, step in enumerate(STEPS, start=1)
+    )
 
 
 def _head() -> None:
@@ -84,7 +99,8 @@ def _head() -> None:
                     key="leave",
                 )
         with st.container(horizontal=True, vertical_alignment="center", width="content", key="lesson-source"):
-            st.session_state["lesson item"] = source.choose(at, STEPS[_number() - 1].kind)
+            kinds = [step.kind for step in STEPS]
+            st.session_state["lesson item"] = source.choose(at, kinds[_number() - 1], go_on=_show(kinds))
             st.toggle(
                 "Present",
                 key=_PRESENT,
@@ -125,6 +141,16 @@ def _code(excerpts: Sequence[Excerpt]) -> None:
         lines = excerpt.read()
         st.code(lines.text, language="python", wrap_lines=True)
         st.caption(f"`{lines.name}` in `{lines.path}`, line {lines.number}")
+
+
+def _show(kinds: Sequence[MediaKind]) -> Callable[[MediaKind], None]:
+    """What is done once a file has come: where the step shows no files of its kind, the first that does is opened."""
+
+    def show(kind: MediaKind) -> None:
+        if kinds[_number() - 1] != kind:
+            st.session_state[_STEP] = 1 + kinds.index(kind)
+
+    return show
 
 
 def _number() -> int:

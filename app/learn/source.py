@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from app.explore.page import Here
@@ -13,8 +15,14 @@ from tokenlearner.errors import TokenLearnerError
 from tokenlearner.media.info import MediaKind
 
 
-def choose(here: Here, kind: MediaKind) -> Item:
-    """Draw the choice and return what was chosen."""
+def choose(here: Here, kind: MediaKind, go_on: Callable[[MediaKind], None]) -> Item:
+    """Draw the choice and return what was chosen.
+
+    Args:
+        here: Server and visit.
+        kind: What the step is shown on.
+        go_on: Called with the kind of a file that the visitor brought.
+    """
     known = items(here, kind)
     key = _key(kind)
     if st.session_state.get(key) not in known:
@@ -30,7 +38,7 @@ def choose(here: Here, kind: MediaKind) -> Item:
         width=240,
     )
     with st.popover("Your own", icon=":material/upload:"):
-        st.markdown(f"A photo, or a clip for the step on video. {describe_limits()}")
+        st.markdown(f"A photo, for all steps but the last, or a clip for that one. {describe_limits()}")
         place = f"lesson upload {st.session_state.get('lesson upload round', 0)}"
         st.file_uploader(
             "Photo or video",
@@ -38,15 +46,15 @@ def choose(here: Here, kind: MediaKind) -> Item:
             label_visibility="collapsed",
             max_upload_size=APP_LIMITS.max_file_bytes // 10**6,
             on_change=_take,
-            args=(here, place),
+            args=(here, place, go_on),
         )
         if st.session_state.get("lesson refusal"):
             st.warning(plain(st.session_state["lesson refusal"]))
     return known[chosen]
 
 
-def _take(here: Here, place: str) -> None:
-    """Bring a new file to disk and choose it; the widget starts anew."""
+def _take(here: Here, place: str, go_on: Callable[[MediaKind], None]) -> None:
+    """Bring a new file to disk, choose it and go where it is shown; the widget starts anew."""
     file = st.session_state.get(place)
     if file is None:
         return
@@ -57,8 +65,7 @@ def _take(here: Here, place: str) -> None:
     else:
         st.session_state["lesson refusal"] = ""
         st.session_state[_key(item.kind)] = item.key
-        if item.kind == "video":
-            st.session_state["step"] = 7
+        go_on(item.kind)
     st.session_state["lesson upload round"] = st.session_state.get("lesson upload round", 0) + 1
 
 

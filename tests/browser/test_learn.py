@@ -118,6 +118,16 @@ def test_a_painted_map_changes_the_token_and_the_answer(page: Page, app: str):
     expect(page.locator(".st-key-lesson-answer")).to_contain_text("An empty map pools nothing")
 
 
+def test_steps_have_names_and_answers_are_announced(page: Page):
+    expect(page.get_by_role("radio", name="4 Pooling", exact=True)).to_have_attribute("aria-checked", "true")
+    status = page.locator("[class*=st-key-question]").get_by_role("status")
+    expect(status).to_have_text("Choose one: the answer follows here.")
+    node = status.element_handle()
+    page.get_by_role("radio", name="another class").click()
+    expect(status).to_contain_text(re.compile("^(Right|It is)"))
+    assert node.evaluate("node => node.isConnected")  # what changes in a status is said, a new one need not be
+
+
 def test_a_map_can_be_painted_by_keys(page: Page):
     canvas(page).focus()
     for key in ("ArrowLeft", "ArrowUp", "Space"):
@@ -162,6 +172,22 @@ def test_nothing_is_wider_than_a_telephone(page: Page, app: str):
         expect(title(page)).to_contain_text(STEPS[number - 1].title, timeout=LIMIT_MS)
         expect(page.locator(".stCode").last).to_be_visible()
         assert page.locator(".stMain").evaluate("main => main.scrollWidth - main.clientWidth") <= 0
+
+
+def test_the_lesson_is_as_readable_on_a_dark_page(open_app: Callable[..., Page]):
+    page = open_app("learn?step=2", theme="dark")
+    expect(title(page)).to_contain_text(STEPS[1].title, timeout=LIMIT_MS)
+    canvas(page).wait_for(timeout=LIMIT_MS)
+    page.get_by_role("radio", name="4 times", exact=True).click()
+    words = page.locator("[class*=st-key-question]").get_by_role("status").locator("p")
+    expect(words).to_contain_text("It is: 16 times.")
+    for element in (title(page), words, page.locator(".lesson-legend").first, page.locator(".lesson-bars span").first):
+        red, green, blue = (
+            int(part) for part in re.findall(r"\d+", element.evaluate("e => getComputedStyle(e).color"))[:3]
+        )
+        assert min(red, green, blue) > 150
+    assert page.problems == []  # type: ignore[attr-defined]
+    page.close()
 
 
 def test_the_lesson_needs_no_network_and_made_no_errors(page: Page):

@@ -24,8 +24,11 @@ def draw(at: Lesson) -> None:
     left, right = columns()
     with right:
         st.markdown(
-            "In every block each token looks at each token: $N$ tokens make $N \\times N$ **pairs**. Everything else "
-            "in a block works on one token at a time. Take ViT-B/16, with patches of 16 × 16 pixels:"
+            "The tokens go through a row of equal **blocks**. A block begins with **self-attention**: a token's query "
+            "is multiplied with every token's key, a **softmax** turns the products into shares that sum to 1, and the "
+            "values of all tokens are added up by these shares. $N$ tokens make $N \\times N$ **pairs**. Then an "
+            "**MLP**, a small network of two layers, works on one token at a time. Take ViT-B/16, with patches of "
+            "16 × 16 pixels:"
         )
         side = st.select_slider(
             "Side of the image, pixels", SIDES, STANDARD, key="lesson side", persist_state="session"
@@ -38,6 +41,10 @@ def draw(at: Lesson) -> None:
             st.metric(unit, amount, help=flops.CONVENTION)
         st.html(bars([_bar(f"{side} px", one, two), _bar(f"{2 * side} px", two, two)]))
         st.html(legend(("one token at a time", "pairs of tokens")))
+        st.markdown(
+            f"At {side} pixels the pairs are **{percent(one.attention / one.total)}** of the work. The rest is nearly "
+            "all projections and MLP, once for each token: fewer tokens save both, on small pictures mostly the rest."
+        )
         grown = two.total / one.total
         ask(
             "attention",
@@ -70,12 +77,16 @@ def _bar(name: str, cost: Split, largest: Split) -> Bar:
 
 
 STEP: Final = Step(
+    name="Attention",
     title="Attention compares all pairs",
     kind="image",
     draw=draw,
-    formula=r"\text{MACs of a block} = \underbrace{N\,(4D^2 + 2DM)}_{\text{one token at a time}}"
-    r" + \underbrace{2N^2D}_{\text{pairs}}",
-    symbols="$N$: tokens. $D$: numbers in a token. $M$: hidden width of the MLP. A MAC is one multiply-add. Double "
-    "the side of an image, and $N$ is four times, $N^2$ sixteen times as large.",
+    formula=r"\begin{gathered} \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V \\[0.6em]"
+    r"\text{MACs of a block} = \underbrace{N\,(4D^2 + 2DM)}_{\text{one token at a time}}"
+    r" + \underbrace{2N^2D}_{\text{pairs}} \end{gathered}",
+    symbols="Above, self-attention. $Q, K, V$: queries, keys and values, $d$ numbers of each for every token in each "
+    "head; learned matrices, the projections, make them. Softmax: shares of each row that sum to 1. Below, its cost. "
+    "$N$: tokens. $D$: numbers in a token. $M$: hidden width of the MLP. A MAC is one multiply-add. Double the side of "
+    "an image, and $N$ is four times, $N^2$ sixteen times as large.",
     code=(Excerpt(flops._block_macs, "dim = config.embed_dim", "return"),),
 )

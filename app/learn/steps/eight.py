@@ -9,6 +9,7 @@ import streamlit as st
 from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.bars import answer_bars, heat_legend, tiles
 from app.learn.code import Excerpt
+from app.learn.costs import saving
 from app.models import measured_accuracies
 from app.text import count, operations, percent, significant
 from tokenlearner import flops, layers
@@ -49,11 +50,12 @@ def draw(at: Lesson) -> None:
         whole = study.analysis.baseline
         amount, unit = operations(cost.total_macs, "MACs", whole.total_macs)
         with figures():
-            st.metric(
-                "Pairs behind it", f"{k * k:,}", help=f"In each block; {study.num_patches**2:,} without the module."
-            )
+            pairs = f"{k * k:,} pairs in each block; {study.num_patches**2:,} without the module."
+            st.metric("Tokens behind it", f"{k}", help=pairs)
             st.metric(unit, amount, help=f"One picture, the module included. {flops.CONVENTION}")
             st.metric("Of the plain ViT", percent(cost.total_macs / whole.total_macs))
+        image_hw = study.analysis.geometry.input_hw
+        st.caption(saving(config, image_hw, loc, k).words(k, study.num_patches))
         st.html(answer_bars(answer))
         drop = drop_of(study.model.card, loc)
         if drop is not None:
@@ -97,6 +99,7 @@ def _rate(top1: float) -> str:
 
 
 STEP: Final = Step(
+    name="Eight",
     title="Eight of them",
     kind="image",
     draw=draw,

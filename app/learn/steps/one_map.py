@@ -10,6 +10,8 @@ from app.learn.at import Lesson, Step, ask, columns
 from app.learn.board import board
 from app.learn.code import Excerpt
 from app.learn.study import half_of
+from app.text import percent
+from tokenlearner.cards import ModelCard
 from tokenlearner.layers import TokenLearnerV11
 from tokenlearner.palette import token_name
 from tokenlearner.render import clip_scale
@@ -26,16 +28,12 @@ def draw(at: Lesson) -> None:
     left, right = columns()
     with right:
         st.markdown(
-            f"**TokenLearner** is a small module between two blocks, here after {loc} of {config.depth}. For each "
-            f"token that it makes, it computes a **map**: one weight for each of the {patches} patches. A small MLP "
-            "looks at each patch's vector and gives a number; a softmax over all patches turns the numbers into "
-            "shares that sum to 1."
+            f"**TokenLearner** is a small module between two blocks, here after {loc} of {config.depth}. It makes a "
+            "few new tokens, and these alone go on. For each it computes a **map**: one weight for each of the "
+            f"{patches} patches. A small MLP looks at each patch's vector and gives a number; a softmax over all "
+            "patches turns the numbers into shares that sum to 1."
         )
-        st.markdown(
-            "No one drew these maps or marked objects for them. They were learned with the network, from the names of "
-            "whole photographs. Ours had two demands more, which the paper does not make: from the tokens it must be "
-            "possible to rebuild the features, and the maps should not overlap."
-        )
+        st.markdown(how_learned(study.model.card))
         token = st.segmented_control(
             "Token",
             range(min(TOKENS, config.num_tokens)),
@@ -68,7 +66,29 @@ def draw(at: Lesson) -> None:
         )
 
 
+def how_learned(card: ModelCard) -> str:
+    """Where the maps come from: what the paper asks of them, and what this model's recipe asks beside."""
+    recipe = card.recipe or {}
+    collages = recipe.get("augment", {}).get("collage_share", 0)
+    loss = recipe.get("loss", {})
+    asked = []
+    if collages:
+        asked.append(
+            f"{percent(collages)} of what it saw were **collages**, cut-out objects on clutter, of which it had to "
+            "name all"
+        )
+    if loss.get("rebuild"):
+        asked.append("it must be possible to rebuild the patches' vectors from the tokens")
+    if loss.get("overlap"):
+        asked.append("maps should not overlap")
+    said = "No one drew these maps. They were learned with the network, from the names of whole photographs."
+    if not asked:
+        return said
+    return f"{said} Ours was asked more than the paper asks: {'; '.join(asked)}."
+
+
 STEP: Final = Step(
+    name="Map",
     title="One map weighs the patches",
     kind="image",
     draw=draw,

@@ -6,9 +6,12 @@ from typing import Final
 
 import streamlit as st
 
+from app.fragments import errors_said
 from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.board import board
 from app.learn.code import Excerpt
+from app.text import plain
+from app.tradeoffs.published import published
 from tokenlearner.config import ModelConfig
 from tokenlearner.model import TokenLearnerViT
 
@@ -20,12 +23,18 @@ def draw(at: Lesson) -> None:
     rows, cols = geometry.grid_hw
     left, right = columns()
     with right:
+        with errors_said():
+            said = published()
+            st.markdown(
+                f"This lesson follows a paper: [{plain(said.paper)}]({said.paper_url}). How few tokens does a network "
+                "need to see? First, what a token is."
+            )
         st.markdown(
             "A Vision Transformer does not take pixels one by one. It cuts the picture into squares, the "
-            f"**patches**, and turns each into a vector. Our image model takes {geometry.input_hw[0]} × "
-            f"{geometry.input_hw[1]} pixels in patches of {own} × {own}: {rows} × {cols} = **{rows * cols} patches**, "
-            f"each a vector of {config.embed_dim} numbers. A position embedding, added to the vector, says where the "
-            "patch was."
+            f"**patches**, and turns each into a vector, its first **tokens**. Our image model takes "
+            f"{geometry.input_hw[0]} × {geometry.input_hw[1]} pixels in patches of {own} × {own}: {rows} × {cols} = "
+            f"**{rows * cols} patches**, each a vector of {config.embed_dim} numbers. A position embedding, added to "
+            "the vector, says where the patch was."
         )
         if config.stem == "conv":
             st.markdown(
@@ -38,9 +47,7 @@ def draw(at: Lesson) -> None:
         count = (side // patch) ** 2
         with figures():
             st.metric("Patches", f"{count:,}")
-            st.metric(
-                "Numbers in a patch", f"{3 * patch * patch:,}", help=f"{patch} × {patch} pixels of three colours."
-            )
+            st.metric("Pixel values in a patch", f"{3 * patch * patch:,}", help=f"{patch} × {patch} × 3 colours.")
         if patch != own:
             st.caption(f"Drawn only: the model was trained with patches of {own} × {own} pixels.")
         ask(
@@ -64,6 +71,7 @@ def draw(at: Lesson) -> None:
 
 
 STEP: Final = Step(
+    name="Patches",
     title="A picture becomes patches",
     kind="image",
     draw=draw,

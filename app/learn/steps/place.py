@@ -187,12 +187,13 @@ def _source(own: Own | None) -> str:
     more = f", standard error {significant(100 * error)} points" if error else ""
     return (
         "Bars: multiply-adds of one picture at the model's own size, counted from its configuration. Percent: share of "
-        f"validation photographs named right, from the model's card{more}. The blocks' attention and MLP, the patch "
-        "embedding and the classifier are counted."
+        f"validation photographs named right, from the model's card{more}. The patch embedding, the blocks' attention "
+        "and MLP, TokenLearner and the classifier are counted."
     )
 
 
 STEP: Final = Step(
+    name="Place",
     title="Where to put the module",
     kind="image",
     draw=draw,

@@ -35,9 +35,9 @@ def _instrument(at: Lesson) -> None:
     left, right = columns()
     with right:
         st.markdown(
-            "A token is the sum of the patches' vectors, each times its weight. **Paint a map by hand**: under the "
-            "picture you see the token that it pools; the bars are the network's answer when this one token is all "
-            "that it gets."
+            "A new token is the sum of the patches' vectors, each times its weight in the map. **Paint a map by "
+            "hand**: under the picture you see the token that it pools; the bars are the network's answer when this "
+            "one token is all that the blocks behind the module get."
         )
         loc = st.segmented_control(
             f"Blocks before the module, of {config.depth}",
@@ -101,23 +101,26 @@ def _said(answer: Answer) -> str:
 def _why(loc: int, same: bool) -> str:
     """What follows for maps, in words that hold for any picture."""
     if loc == 0:
-        return "Before the first block a patch knows only itself and its surroundings: what is not pooled here is lost."
-    mixed = (
-        f"In {'one block' if loc == 1 else f'{loc} blocks'} of attention each patch has already looked at all others, "
-        "so its vector holds more than its own pixels."
+        held = "Before the first block a patch's vector holds its own pixels and at most a little around them."
+        if same:
+            return f"{held} That the class stays does not mean that the thing itself was seen."
+        return f"{held} What is not pooled here, the blocks behind never get."
+    held = (
+        f"In {'one block' if loc == 1 else f'{loc} blocks'} of attention each patch has looked at all others, so its "
+        "vector can hold more than its own pixels."
     )
     if same:
-        return f"{mixed} A map shows where a token is pooled from. It does not prove what the answer rests on."
-    return f"{mixed} Here it was not enough: this place holds too little of the rest."
+        return f"{held} A map shows where a token is pooled from. It does not prove what the answer rests on."
+    return f"{held} Here that did not bring the same class."
 
 
 STEP: Final = Step(
+    name="Pooling",
     title="Pooling makes a token",
     kind="image",
     draw=draw,
     formula=r"z_i = \sum_{n=1}^{N} A_{i,n}\, x_n",
-    symbols="$x_n$: vector of patch $n$. $A_{i,n}$: its weight in map $i$. $z_i$: token $i$, as many numbers as a "
-    "patch has.",
+    symbols="$x_n$: vector of patch $n$. $A_{i,n}$: its weight in map $i$. $z_i$: token $i$, as long as $x_n$.",
     code=(
         Excerpt(TokenLearnerV11.forward, "return token_maps"),
         Excerpt(HeldTokens._pool, "tokens = maps"),

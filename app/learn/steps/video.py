@@ -9,6 +9,7 @@ import streamlit as st
 from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.bars import answer_bars, heat_legend, tiles
 from app.learn.code import Excerpt
+from app.learn.costs import saving
 from app.learn.study import CLIP_S
 from app.models import measured_accuracies
 from app.text import operations, percent, significant
@@ -53,6 +54,7 @@ def draw(at: Lesson) -> None:
             st.metric("Tokens behind it", f"{steps * k:,}", help=behind)
             st.metric(unit, amount, help=f"One clip. {flops.CONVENTION}")
             st.metric("Of the plain ViT", percent(cost.total_macs / whole.total_macs))
+        st.caption(saving(config, study.analysis.geometry.input_hw, loc, k).words(steps * k, tubelets))
         times = tubelets**2 / (steps * k) ** 2
         by_patches = study.num_patches / k
         ask(
@@ -110,6 +112,7 @@ def _limits(card: ModelCard, loc: int) -> str:
 
 
 STEP: Final = Step(
+    name="Video",
     title="Video: tokens for every time step",
     kind="video",
     draw=draw,
