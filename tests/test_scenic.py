@@ -1,6 +1,7 @@
 """Scenic checkpoints: the msgpack reader, the inference of configurations, the conversion and the command."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -360,28 +361,27 @@ REFUSED: dict[str, tuple[dict[str, np.ndarray], ScenicOptions, str]] = {
     "no location": (
         model_params(SQUARE),
         ScenicOptions(),
-        r"^The parameters do not tell before which of the 3 blocks TokenLearner sits. Give it with --loc \(0 to 2;",
+        r"^The parameters do not tell before which of the 3 blocks TokenLearner sits \(0 to 2;",
     ),
     "location of a fuser": (
         model_params(Spec(image=(12, 15), fuser=True)),
         ScenicOptions(loc=2),
-        r"^The checkpoint has 2 TokenFusers in 3 blocks, which puts the first module before block 1, not 2 \(--loc\).$",
+        r"^The checkpoint has 2 TokenFusers in 3 blocks, which puts the first module before block 1, not 2\.$",
     ),
     "location without module": (
         model_params(Spec(image=(12, 15), num_tokens=None)),
         ScenicOptions(loc=1),
-        r"^The checkpoint is a plain Vision Transformer without TokenLearner. Leave --loc out.$",
+        r"^The checkpoint is a plain Vision Transformer without TokenLearner: there is no",
     ),
     "grid that is not square": (
         model_params(Spec()),
         ScenicOptions(loc=1),
-        r"^The position embedding has 12 places, which is not a square grid. Give the input size with --img-size",
+        r"^The position embedding has 12 places, which is not a square grid: the input size is needed",
     ),
     "clip of unknown length": (
         model_params(CLIP),
         ScenicOptions(loc=1),
-        r"^The parameters do not tell how many frames a clip has \(36 places in space and time together\). Give it "
-        r"with --frames",
+        r"^The parameters do not tell how many frames a clip has \(36 places in space and time together\)\.$",
     ),
 }
 
@@ -433,16 +433,27 @@ def test_command_writes_a_checkpoint_that_gives_the_same_logits(
     assert file_sha256(source) in page
 
 
-def test_command_passes_every_option_on(tmp_path: Path) -> None:
+def test_command_passes_every_option_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = Spec(use_v11=False, image=(12, 20))
     source = write_flax(tmp_path / "ckpt", model_params(spec))
     out = tmp_path / "model.safetensors"
     options = ["--loc", 1, "--img-size", "12x20", "--pooling", "mean", "--classifier", "gmp"]
     assert run(source, "-o", out, *options, "--mean", "0.485,0.456,0.406", "--std", "0.25", "--half") == 0
-    config = load_checkpoint(out).card.config
+    card = load_checkpoint(out).card
+    config = card.config
     assert config.img_size == (12, 20)
     assert config.token_learner == TokenLearnerConfig(version="1.0", num_tokens=6, pooling="mean")
     assert (config.head_pool, config.mean, config.std) == ("max", (0.485, 0.456, 0.406), (0.25, 0.25, 0.25))
+    assert card.notes[-1] == (
+        'Not told by the parameters, but given or assumed when importing: the head pools by "gmp"; pixels are '
+        "normalised by mean 0.485, 0.456, 0.406 and deviation 0.25; the module pools by mean; the module sits before "
+        "block 1; pictures are 20 x 12 pixels."
+    )
+    # What the card tells to type makes the same again.
+    monkeypatch.chdir(tmp_path)
+    out.unlink()
+    assert main(shlex.split(card.command)[3:]) == 0
+    assert load_checkpoint(out).card.config == config
 
 
 def test_half_precision_output_is_smaller(tmp_path: Path) -> None:
@@ -457,7 +468,11 @@ def test_half_precision_output_is_smaller(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: The parameters do not tell before which of the 3 blocks TokenLearner sits."),
+        (
+            [],
+            "error: The parameters do not tell before which of the 3 blocks TokenLearner sits (0 to 2; "
+            '"tokenlearner_loc" in the training configuration). The option for it is --loc.\n',
+        ),
         (["--loc", 9], "error: tokenlearner_loc 9 lies outside 0..2."),
         (["--loc", 1, "--class-names", "names.txt"], 'error: The class names in "names.txt" cannot be read'),
         (["--loc", 1, "--frames", 0], "error: num_frames must be at least 1, not 0."),

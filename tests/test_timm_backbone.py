@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 
 import pytest
 import safetensors.torch
@@ -11,10 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.engine_cases import write_photo
 from tests.timm_cases import KINDS, MODULE, SIZE_HW, SMALL, timms_own, tiny_timm
-from tokenlearner import flops, timm_backbone
+from tokenlearner import flops, timm_hub
+from tokenlearner.cards import file_sha256
+from tokenlearner.cli import main
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine import AnalysisSettings, Engine
-from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.errors import Cancelled, CheckpointError, ConfigError
 from tokenlearner.timm_backbone import TimmTokenLearner, load_pretrained_, timm_config
 from tokenlearner.timm_models import around_timm
 from tokenlearner.weights import build_model, load_checkpoint, save_checkpoint
@@ -177,7 +180,7 @@ def test_without_a_network_the_refusal_comes_at_once_and_says_what_to_do(monkeyp
 
     for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(timm_backbone.socket, "create_connection", unreachable)
+    monkeypatch.setattr(timm_hub.socket, "create_connection", unreachable)
     network = timm_config("vit_tiny_patch16_224.augreg_in21k_ft_in1k", locs=(2,), options={"depth": 3})
     with pytest.raises(CheckpointError, match=r"are not on this machine, and .* cannot be reached"):
         around_timm(network)
@@ -192,6 +195,10 @@ def test_weights_from_a_file_are_taken(tmp_path):
     loaded = around_timm(network, weights=file)
     assert loaded.card.trained is False
     assert loaded.card.provenance["pretrained weights"] == "vit.safetensors"
+    assert loaded.card.provenance["sha256 of the pretrained weights"] == file_sha256(file)
+    assert [(one.name, one.licence) for one in loaded.card.data] == [
+        ("Weights for vit_tiny_patch16_224 from the file vit.safetensors", "unknown")
+    ]
     seen = pixels(2, SIZE_HW)
     with torch.inference_mode():
         assert torch.allclose(loaded.model(seen, loc=None).logits, timms_own(source)(seen), atol=1e-5)
@@ -209,3 +216,61 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     safetensors.torch.save_file({"head.weight": torch.zeros(2, 3)}, file)
     with pytest.raises(CheckpointError, match="cannot be used"):
         load_pretrained_(tiny_timm().model, file)
+
+
+class Hub:
+    """Stands in for the hub: a file of some size that comes in pieces, through whatever bar its client is given."""
+
+    def __init__(self, monkeypatch, pieces: int) -> None:
+        self.pieces = pieces
+        self.sent = 0
+        monkeypatch.setattr(timm_hub, "_require_hub", lambda name: None)
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", self)
+
+    def __call__(self, repo_id, filename, *, revision, tqdm_class):
+        with tqdm_class(desc=filename, total=10 * self.pieces, initial=0, unit="B") as bar:
+            for _ in range(self.pieces):
+                self.sent += 1
+                bar.update(10)
+
+
+def test_fetching_tells_how_far_it_is(monkeypatch):
+    told = []
+    Hub(monkeypatch, 3)
+    timm_hub.fetch("timm/no_such", "no_such", progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 30), (10, 30), (20, 30), (30, 30)]
+
+
+def test_fetching_stops_when_it_is_no_longer_wanted(monkeypatch):
+    def stop(done, total):
+        if done == 20:
+            raise Cancelled("Stopped.")
+
+    hub = Hub(monkeypatch, 5)
+    network = timm_config("vit_tiny_patch16_224.augreg_in21k_ft_in1k", locs=(2,), options={"depth": 3})
+    with pytest.raises(Cancelled, match="Stopped"):
+        around_timm(network, progress=stop)
+    assert hub.sent == 2
+
+
+def test_the_command_builds_what_it_is_asked_for(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "around.safetensors"
+    small = ["--option", "depth=4", "--option", "embed_dim=24", "--option", "num_heads=3"]
+    asked = ["vit_tiny_patch16_224", "--random-backbone", "--loc", "1", "--loc", "3", "--tokens", "5", "--seed", "2"]
+    assert main(["import", "timm", *asked, *small, "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "5 tokens before block 1, 3" in said
+    assert "a folder that TOKENLEARNER_MODELS names" in said
+    loaded = load_checkpoint(out)
+    assert loaded.card.trained is False
+    assert (loaded.card.config.tokenlearner_locs, loaded.card.config.num_tokens) == ((1, 3), 5)
+    # What the card tells to type makes the same again.
+    weights = loaded.model.state_dict()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKENLEARNER_MODELS", str(tmp_path))
+    out.unlink()
+    capsys.readouterr()
+    assert main(shlex.split(loaded.card.command)[3:]) == 0
+    assert "TOKENLEARNER_MODELS" not in capsys.readouterr().out
+    again = load_checkpoint(out).model.state_dict()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)

@@ -5,6 +5,7 @@
     ├── MediaError         a photo or video that cannot be read or written
     │   └── MediaLimitError    it could be read, but is larger than the limits in force
     ├── CheckpointError    weights or a card that cannot be read or do not fit
+    │   └── OptionError        an option says what they do not tell: it is missing, or contradicts them
     ├── DataError          a training or evaluation data set that cannot be used
     ├── TrainingError      a run that ended with a network one should not ship
     ├── DeviceError        a device that is missing or out of memory
@@ -35,6 +36,20 @@ class MediaLimitError(MediaError):
 
 class CheckpointError(TokenLearnerError):
     """A checkpoint or model card that cannot be read, or does not fit the model."""
+
+
+class OptionError(CheckpointError):
+    """A checkpoint does not tell something that an option must say, or the option contradicts it.
+
+    Whoever offers the option adds what it is called there: a flag, or a field of a page.
+
+    Attributes:
+        option: Name of the option in the library.
+    """
+
+    def __init__(self, message: str, option: str) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class DataError(TokenLearnerError):

@@ -8,13 +8,10 @@ the blocks beside the tokens that it made of the patches, and the head reads wha
 from __future__ import annotations
 
 import dataclasses
-import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlparse
 
 import timm
 import torch
@@ -26,8 +23,9 @@ from timm.models.vision_transformer import Block, ResPostBlock, VisionTransforme
 from torch import Tensor, nn
 
 from tokenlearner.config import BackboneConfig, ModelConfig, Option, TokenLearnerConfig
-from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.errors import CheckpointError, ConfigError, TokenLearnerError
 from tokenlearner.model import TokenLearnerViT
+from tokenlearner.timm_hub import CONTACT, FetchProgress, fetch
 
 OPTIONS: Final = frozenset(
     {
@@ -53,8 +51,6 @@ OPTIONS: Final = frozenset(
 """Arguments of timm's `VisionTransformer` that a configuration may change. None of them names a file or an address."""
 
 _POOLS: Final = ("token", "avg", "max", "avgmax", "map")
-_HUB_TIMEOUT_S: Final = 4.0
-_CONTACT: Final = "Without a network, give a safetensors file of timm's weights, or build it with random weights."
 
 
 class TimmTokenLearner(TokenLearnerViT):
@@ -184,6 +180,11 @@ def timm_config(
     )
 
 
+def default_locs(depth: int) -> tuple[int, ...]:
+    """Where modules sit if nobody says: after a quarter and half of the blocks."""
+    return tuple(sorted({depth // 4, depth // 2}))
+
+
 def create_vit(
     backbone: BackboneConfig,
     img_size: int | tuple[int, int] | None,
@@ -245,13 +246,16 @@ def describe(vit: VisionTransformer, asked: BackboneConfig) -> BackboneConfig:
     )
 
 
-def load_pretrained_(model: TimmTokenLearner, weights: Path | None = None) -> str:
+def load_pretrained_(
+    model: TimmTokenLearner, weights: Path | None = None, *, progress: FetchProgress | None = None
+) -> str:
     """Put timm's pretrained weights into a network; its modules stay as they are.
 
     Args:
         model: The network.
         weights: A safetensors file of timm's weights; None to let timm fetch them from the Hugging Face hub, or take
             them from its cache.
+        progress: Told how far the fetching is.
 
     Returns:
         Where they came from.
@@ -262,44 +266,28 @@ def load_pretrained_(model: TimmTokenLearner, weights: Path | None = None) -> st
     config, backbone = model.config, model.config.backbone
     assert backbone is not None
     overlay: dict[str, Any] | None = None
+    hub = ""
     if weights is not None:
         if weights.suffix != ".safetensors" or not weights.is_file():
-            raise CheckpointError(f'"{weights}" is no safetensors file. Other formats of weights are not read.')
+            raise CheckpointError(f'"{weights.name}" is no safetensors file. Other formats of weights are not read.')
         overlay = {"file": str(weights)}
         source = weights.name
     else:
-        hub = _pretrained_cfg(model.backbone).get("hf_hub_id")
+        hub = str(_pretrained_cfg(model.backbone).get("hf_hub_id") or "")
         if not hub:
-            raise CheckpointError(f'timm offers no pretrained weights of "{backbone.name}" on the hub. {_CONTACT}')
-        _require_hub(str(hub), backbone.name)
+            raise CheckpointError(f'timm offers no pretrained weights of "{backbone.name}" on the hub. {CONTACT}')
         source = f"https://huggingface.co/{hub}"
     try:
+        if hub:
+            fetch(hub, backbone.name, _pretrained_cfg(model.backbone).get("hf_hub_filename"), progress)
         loaded = create_vit(backbone, config.img_size, config.num_classes, pretrained=True, overlay=overlay)
-    except ConfigError:
+    except TokenLearnerError:
         raise
     except Exception as error:  # the hub's client and timm raise all kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":.")
-        raise CheckpointError(f'The weights of "{backbone.name}" cannot be used: {reason}. {_CONTACT}') from error
+        raise CheckpointError(f'The weights of "{backbone.name}" cannot be used: {reason}. {CONTACT}') from error
     model.backbone.load_state_dict(loaded.state_dict())
     return source
-
-
-def _require_hub(repository: str, name: str) -> None:
-    """Say at once that the hub cannot be reached; its client would try for most of a minute."""
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    if isinstance(try_to_load_from_cache(repository, "model.safetensors"), str):
-        return
-    if any(os.environ.get(variable) for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return  # a proxy answers for the hub: nothing to see from here
-    address = urlparse(constants.ENDPOINT)
-    try:
-        socket.create_connection((address.hostname or "", address.port or 443), _HUB_TIMEOUT_S).close()
-    except OSError as error:
-        raise CheckpointError(
-            f'The pretrained weights of "{name}" are not on this machine, and {address.hostname} cannot be reached. '
-            f"{_CONTACT}"
-        ) from error
 
 
 def _usable(vit: nn.Module, name: str) -> VisionTransformer:

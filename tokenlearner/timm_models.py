@@ -7,9 +7,10 @@ from pathlib import Path
 
 import timm
 
-from tokenlearner.cards import DataCredit, ModelCard
+from tokenlearner.cards import DataCredit, ModelCard, file_sha256
 from tokenlearner.config import BackboneConfig
 from tokenlearner.timm_backbone import TimmNetwork, TimmTokenLearner, load_pretrained_
+from tokenlearner.timm_hub import FetchProgress
 from tokenlearner.weights import LoadedModel, build_model, in_memory, utc_now
 
 UNTRAINED_NOTE = (
@@ -19,7 +20,12 @@ UNTRAINED_NOTE = (
 
 
 def around_timm(
-    network: TimmNetwork, *, pretrained: bool = True, weights: Path | None = None, seed: int = 0
+    network: TimmNetwork,
+    *,
+    pretrained: bool = True,
+    weights: Path | None = None,
+    seed: int = 0,
+    progress: FetchProgress | None = None,
 ) -> LoadedModel:
     """Build a network of timm with modules that are not trained yet; the card says so.
 
@@ -28,6 +34,7 @@ def around_timm(
         pretrained: Take timm's pretrained weights; False for random ones.
         weights: A safetensors file of timm's weights, instead of the Hugging Face hub.
         seed: The same seed gives the same random weights.
+        progress: Told how far the fetching of pretrained weights is.
 
     Raises:
         CheckpointError: If the pretrained weights cannot be had or do not fit.
@@ -40,10 +47,10 @@ def around_timm(
     backbone = config.backbone
     assert isinstance(model, TimmTokenLearner)
     assert backbone is not None
-    source = load_pretrained_(model, weights) if pretrained else ""
+    source = load_pretrained_(model, weights, progress=progress) if pretrained else ""
     base = backbone.name.split(".", maxsplit=1)[0]  # behind the dot stands which weights
     name = (network.weights or base) if pretrained and weights is None else base
-    whose = "timm's pretrained weights" if pretrained else "random weights"
+    whose = "random weights" if not pretrained else "timm's pretrained weights" if weights is None else "given weights"
     places = ", ".join(map(str, config.tokenlearner_locs))
     card = ModelCard(
         name=f"{_file_name(name)}-untrained",
@@ -54,17 +61,23 @@ def around_timm(
         summary=f"{name} with {whose}, and untrained TokenLearners before block {places}."
         if places
         else f"{name} with {whose}.",
-        data=(weights_credit(network, name),) if pretrained else (),
+        data=(weights_credit(network, name, weights),) if pretrained else (),
         recipe={"seed": seed, "pretrained": pretrained},
         created=utc_now(),
-        provenance=provenance(backbone, source),
+        provenance=provenance(backbone, source, weights),
         notes=(UNTRAINED_NOTE,),
     )
     return in_memory(model, card)
 
 
-def weights_credit(network: TimmNetwork, name: str) -> DataCredit:
-    """Whose pretrained weights they are, as a card credits them."""
+def weights_credit(network: TimmNetwork, name: str, weights: Path | None = None) -> DataCredit:
+    """Whose pretrained weights they are, as a card credits them; of a file nobody knows but who gave it."""
+    if weights is not None:
+        return DataCredit(
+            name=f"Weights for {name} from the file {weights.name}",
+            licence="unknown",
+            split="Which weights it holds, and under which licence, its source must say.",
+        )
     return DataCredit(
         name=f"Pretrained weights {name} (timm)",
         licence=network.licence,
@@ -73,10 +86,10 @@ def weights_credit(network: TimmNetwork, name: str) -> DataCredit:
     )
 
 
-def provenance(backbone: BackboneConfig, source: str) -> dict[str, str]:
+def provenance(backbone: BackboneConfig, source: str, weights: Path | None = None) -> dict[str, str]:
     """Where the network and its weights come from, for a card."""
-    facts = {"network": f"timm {timm.__version__}, {backbone.name}"}
-    return {**facts, "pretrained weights": source or "none: random"}
+    facts = {"network": f"timm {timm.__version__}, {backbone.name}", "pretrained weights": source or "none: random"}
+    return facts if weights is None else {**facts, "sha256 of the pretrained weights": file_sha256(weights)}
 
 
 def _file_name(name: str) -> str:

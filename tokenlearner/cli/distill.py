@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenlearner.cli.again import command_line
+from tokenlearner.cli.timm_network import add_options, as_written, asked_network
 from tokenlearner.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
+    from tokenlearner.config import ModelConfig
     from tokenlearner.weights import LoadedModel
 
 _START = "start.safetensors"
@@ -34,20 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "-o", "--output", type=Path, required=True, metavar="OUT", help="folder for state, history and the checkpoint"
     )
     parser.add_argument("--name", help="name of the checkpoint (default: the backbone's, with -tokenlearner)")
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument(
-        "--weights", type=Path, metavar="FILE", help="safetensors file of timm's weights, without a network"
-    )
-    weights.add_argument("--random-backbone", action="store_true", help="random weights for the teacher: a trial run")
-    parser.add_argument(
-        "--loc",
-        type=int,
-        action="append",
-        metavar="BLOCK",
-        help="block before which a module sits; may be repeated (default: a quarter and half of the way)",
-    )
-    parser.add_argument("--tokens", type=int, default=16, help="tokens that the modules hold (default: 16)")
-    parser.add_argument("--img-size", type=int, metavar="SIDE", help="side of the pictures in pixels (default: timm's)")
+    add_options(parser)
     parser.add_argument("--epochs", type=int, default=10, help="passes over the photographs (default: 10)")
     parser.add_argument("--batch-size", type=int, default=64, help="photographs a step (default: 64)")
     parser.add_argument("--lr", type=float, default=5e-5, help="peak learning rate of the blocks (default: 5e-5)")
@@ -58,7 +48,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--data-licence", default="unknown", help="their licence, for the card")
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
@@ -101,9 +90,7 @@ def run(args: argparse.Namespace) -> int:
         licence=args.data_licence,
         split=f"{len(photos[0])} photographs to learn from, {len(photos[1])} to measure on; labels were not used",
     )
-    named = [Path(source).name for source in args.data]
-    command = ["python", "-m", "tokenlearner", "distill", "--backbone", args.backbone, *named, "-o", args.output.name]
-    card = export_student(distiller, path, photographs=learned, command=shlex.join(command), device=compute)
+    card = export_student(distiller, path, photographs=learned, command=_command(args), device=compute)
     print(path)
     if collapsed := distiller.history[-1]["collapsed"]:
         places = ", ".join(f"block {loc}" for loc in collapsed)
@@ -114,30 +101,49 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _command(args: argparse.Namespace) -> str:
+    options = [
+        ("-o", args.output),
+        ("--backbone", args.backbone),
+        *as_written(args),
+        ("--epochs", args.epochs),
+        ("--batch-size", args.batch_size),
+        ("--lr", args.lr),
+        ("--module-lr", args.module_lr),
+        ("--seed", args.seed),
+        ("--limit", args.limit),
+    ]
+    return command_line("distill", map(Path, args.data), options)
+
+
 def _start(args: argparse.Namespace) -> LoadedModel:
     """The network with untrained modules: built once, and read back when a run goes on."""
-    from tokenlearner.config import TokenLearnerConfig
-    from tokenlearner.timm_backbone import timm_config
     from tokenlearner.timm_models import around_timm
     from tokenlearner.weights import load_checkpoint, save_checkpoint
 
-    options = dict(_option(text) for text in args.option)
-    token_learner = TokenLearnerConfig(num_tokens=args.tokens)
-    whole = timm_config(args.backbone, locs=(), img_size=args.img_size, options=options).config
-    locs = tuple(args.loc) if args.loc else tuple(sorted({whole.depth // 4, whole.depth // 2}))
-    network = timm_config(
-        args.backbone, locs=locs, token_learner=token_learner, img_size=args.img_size, options=options
-    )
+    network = asked_network(args.backbone, args)
     path = args.output / _START
     if path.exists():
         kept = load_checkpoint(path)
-        same = (kept.model.config.backbone, kept.model.config.tokenlearner_locs, kept.model.config.token_learner)
-        if same != (network.config.backbone, network.config.tokenlearner_locs, network.config.token_learner):
+        if not _is_of(kept, network.config, args):
             raise ConfigError(f"{args.output} holds a run of another network. Choose another folder.")
         return kept
     start = around_timm(network, pretrained=not args.random_backbone, weights=args.weights, seed=args.seed)
     save_checkpoint(path, start.model, start.card, half=False)
     return load_checkpoint(path)
+
+
+def _is_of(kept: LoadedModel, config: ModelConfig, args: argparse.Namespace) -> bool:
+    """Whether a network that was built before is the one that is asked for, with its weights from the same source."""
+    source = kept.card.provenance.get("pretrained weights")
+    same_weights = kept.card.recipe.get("pretrained") is not args.random_backbone
+    same_file = args.weights is None or args.weights.name == source
+    # Class names belong to pretrained weights.
+    return (
+        same_weights
+        and same_file
+        and dataclasses.replace(config, class_names=kept.card.config.class_names) == (kept.card.config)
+    )
 
 
 def _photos(args: argparse.Namespace, start: LoadedModel, device: Any) -> Any:
@@ -158,16 +164,6 @@ def _photos(args: argparse.Namespace, start: LoadedModel, device: Any) -> Any:
         store = held.load_pixels(side, cache_dir=photo_cache_dir())
         parts.append(Photos.from_store(store, held.labels, device))
     return tuple(parts)
-
-
-def _option(text: str) -> tuple[str, Any]:
-    import ast
-
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 def _epoch_line(record: dict[str, Any]) -> str:

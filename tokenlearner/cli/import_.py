@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from pathlib import Path
+from typing import Final
 
-from tokenlearner.cards import ModelCard, file_sha256
+from tokenlearner.cards import MODELS_VARIABLE, model_dirs
+from tokenlearner.cli.again import command_line
+from tokenlearner.cli.timm_network import add_options, as_written, asked_network
 from tokenlearner.config import ModelConfig
-from tokenlearner.errors import CheckpointError
-from tokenlearner.scenic import ScenicModel, ScenicOptions, read_scenic
+from tokenlearner.errors import CheckpointError, OptionError
+from tokenlearner.scenic import ScenicOptions, read_scenic
 from tokenlearner.scenic.infer import CLASSIFIERS
-from tokenlearner.weights import build_model, save_checkpoint, utc_now
+from tokenlearner.scenic_models import from_scenic
+from tokenlearner.weights import LoadedModel, save_checkpoint
+
+_FLAGS: Final = {"loc": "--loc", "num_frames": "--frames", "img_size": "--img-size"}
+_HALF: Final = (0.5, 0.5, 0.5)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,15 +48,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--classifier", choices=tuple(CLASSIFIERS), default="gap", help="how the head pools (default: gap, the average)"
     )
     scenic.add_argument(
-        "--mean", type=_channels, default=(0.5, 0.5, 0.5), metavar="R,G,B", help="pixel mean, of 0..1 (default: 0.5)"
+        "--mean", type=_channels, default=_HALF, metavar="R,G,B", help="pixel mean, of 0..1 (default: 0.5)"
     )
     scenic.add_argument(
-        "--std", type=_deviations, default=(0.5, 0.5, 0.5), metavar="R,G,B", help="pixel deviation (default: 0.5)"
+        "--std", type=_deviations, default=_HALF, metavar="R,G,B", help="pixel deviation (default: 0.5)"
     )
     scenic.add_argument("--class-names", type=Path, metavar="FILE", help="text file, one class name a line")
     scenic.add_argument("--title", default="", help="title of the model card")
     scenic.add_argument("--half", action="store_true", help="store the weights as float16")
     scenic.set_defaults(run=run_scenic)
+    timm = formats.add_parser(
+        "timm",
+        help="a Vision Transformer of timm, with TokenLearners that are not trained",
+        description="Build TokenLearners with random weights around a Vision Transformer of timm. `distill` trains "
+        "them.",
+    )
+    timm.add_argument("name", metavar="NAME", help="timm's name, such as vit_large_patch16_224.augreg_in21k_ft_in1k")
+    timm.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="file to write")
+    add_options(timm)
+    timm.add_argument("--seed", type=int, default=0, help="same seed, same random weights (default: 0)")
+    timm.add_argument("--half", action="store_true", help="store the weights as float16")
+    timm.set_defaults(run=run_timm)
 
 
 def run_scenic(args: argparse.Namespace) -> int:
@@ -63,45 +83,47 @@ def run_scenic(args: argparse.Namespace) -> int:
         std=args.std,
         class_names=_read_class_names(args.class_names) if args.class_names else (),
     )
-    imported = read_scenic(args.file, options)
-    model = build_model(imported.config, seed=0)
-    model.load_state_dict(imported.state_dict)
-    card = save_checkpoint(args.output, model, _card(args, imported), half=args.half)
+    try:
+        imported = read_scenic(args.file, options)
+    except OptionError as error:
+        raise CheckpointError(f"{error} The option for it is {_FLAGS[error.option]}.") from error
+    loaded = from_scenic(imported, options, args.file, title=args.title, command=_scenic_command(args))
+    return _save(args, loaded)
+
+
+def run_timm(args: argparse.Namespace) -> int:
+    """Build untrained modules around a network of timm."""
+    from tokenlearner.timm_models import around_timm
+
+    network = asked_network(args.name, args)
+    loaded = around_timm(network, pretrained=not args.random_backbone, weights=args.weights, seed=args.seed)
+    options = [("-o", args.output), *as_written(args), ("--seed", args.seed), ("--half", args.half)]
+    card = dataclasses.replace(loaded.card, command=command_line("import timm", [args.name], options))
+    return _save(args, dataclasses.replace(loaded, card=card))
+
+
+def _save(args: argparse.Namespace, loaded: LoadedModel) -> int:
+    card = save_checkpoint(args.output, loaded.model, loaded.card, half=args.half)
     print(f"{args.output}: {_summary(card.config)}")
+    if args.output.resolve().parent not in [folder.resolve() for folder in model_dirs()]:
+        print(f"The app lists what lies in assets/checkpoints, or in a folder that {MODELS_VARIABLE} names.")
     return 0
 
 
-def _card(args: argparse.Namespace, imported: ScenicModel) -> ModelCard:
-    return ModelCard(
-        name=args.output.stem,
-        title=args.title or f"Imported from Scenic: {args.file.name}",
-        config=imported.config,
-        trained=True,
-        origin="imported",
-        summary="Converted from a checkpoint of google-research/scenic; this project did not train it.",
-        recipe={
-            "loc": imported.config.default_loc,
-            "img_size": imported.config.img_size,
-            "frames": imported.config.num_frames,
-            "pooling": args.pooling,
-            "classifier": args.classifier,
-            "mean": args.mean,
-            "std": args.std,
-        },
-        command=f"python -m tokenlearner import scenic {args.file.name} -o {args.output.name}",
-        created=utc_now(),
-        provenance={
-            "source file": args.file.name,
-            "sha256 of the source": file_sha256(args.file),
-            "format": "Flax msgpack (google-research/scenic)",
-            "parameters at": imported.found_at or "root",
-        },
-        notes=(
-            "How and on what data it was trained, and under which licence, its source must say.",
-            "Not told by the parameters, but given or assumed when importing: location (without TokenFuser), "
-            "picture and clip size (if not square), pooling of v1.0, pooling of the head, normalisation.",
-        ),
-    )
+def _scenic_command(args: argparse.Namespace) -> str:
+    """The command with every option that says something else than the default."""
+    options = [
+        ("--loc", args.loc),
+        ("--img-size", "x".join(map(str, args.img_size)) if args.img_size else None),
+        ("--frames", args.frames),
+        ("--pooling", args.pooling if args.pooling != "sum" else None),
+        ("--classifier", args.classifier if args.classifier != "gap" else None),
+        ("--mean", ",".join(map(str, args.mean)) if args.mean != _HALF else None),
+        ("--std", ",".join(map(str, args.std)) if args.std != _HALF else None),
+        ("--class-names", args.class_names),
+        ("--half", args.half),
+    ]
+    return command_line("import scenic", [args.file], [("-o", args.output), *options])
 
 
 def _summary(config: ModelConfig) -> str:
@@ -109,8 +131,9 @@ def _summary(config: ModelConfig) -> str:
     frames = f"{config.num_frames} frames of " if config.num_frames else ""
     tl = config.token_learner
     module = "no TokenLearner" if tl is None else f"TokenLearner v{tl.version}, {tl.num_tokens} tokens"
-    fuser = " with TokenFuser from block" if config.uses_fuser else " before block"
-    loc = "" if tl is None else f"{fuser} {config.default_loc}"
+    places = config.tokenlearner_locs[:1] if config.uses_fuser else config.tokenlearner_locs
+    words = " with TokenFuser from block" if config.uses_fuser else " before block"
+    loc = f"{words} {', '.join(map(str, places))}" if places else ""
     return (
         f"{frames}{height}x{width} px, {config.depth} blocks of width {config.embed_dim}, {config.num_heads} heads, "
         f"{config.num_classes} classes, {module}{loc}"

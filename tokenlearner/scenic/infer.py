@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokenlearner.config import HeadPool, ModelConfig, Pooling, TokenLearnerConfig, Version
-from tokenlearner.errors import CheckpointError
+from tokenlearner.errors import CheckpointError, OptionError
 from tokenlearner.scenic.flax_file import Array
 from tokenlearner.scenic.layout import shape_message
 
@@ -53,8 +53,8 @@ def infer_config(params: Mapping[str, Array], options: ScenicOptions | None = No
         options: What the shapes do not tell.
 
     Raises:
-        CheckpointError: If a parameter that decides is missing or of another rank, or an option is needed
-            or contradicts the parameters.
+        CheckpointError: If a parameter that decides is missing or of another rank.
+        OptionError: If an option is needed, or contradicts the parameters.
         ConfigError: If the sizes cannot make a model.
     """
     options = options or ScenicOptions()
@@ -134,20 +134,25 @@ def _infer_token_learner(
     if fusers:
         loc = depth - fusers
         if options.loc is not None and options.loc != loc:
-            raise CheckpointError(
+            raise OptionError(
                 f"The checkpoint has {fusers} TokenFusers in {depth} blocks, which puts the first module before block "
-                f"{loc}, not {options.loc} (--loc)."
+                f"{loc}, not {options.loc}.",
+                "loc",
             )
         fuser = "Transformer/TokenFuser_0/"
         return infer_token_fuser(params, version=version, pooling=options.pooling, prefix=fuser), loc
     if not any(name.startswith(module) for name in params):
         if options.loc is not None:
-            raise CheckpointError("The checkpoint is a plain Vision Transformer without TokenLearner. Leave --loc out.")
+            raise OptionError(
+                "The checkpoint is a plain Vision Transformer without TokenLearner: there is no block to be named.",
+                "loc",
+            )
         return None, None
     if options.loc is None:
-        raise CheckpointError(
-            f"The parameters do not tell before which of the {depth} blocks TokenLearner sits. Give it with --loc "
-            f"(0 to {depth - 1}; `tokenlearner_loc` in the training configuration)."
+        raise OptionError(
+            f"The parameters do not tell before which of the {depth} blocks TokenLearner sits (0 to {depth - 1}; "
+            '"tokenlearner_loc" in the training configuration).',
+            "loc",
         )
     return infer_token_learner(params, version=version, pooling=options.pooling, prefix=module), options.loc
 
@@ -166,9 +171,9 @@ def _infer_input(
         grid = max(options.img_size[0] // patch[0], 1) * max(options.img_size[1] // patch[1], 1)
         steps = max(places // grid, 1)
     else:
-        raise CheckpointError(
-            f"The parameters do not tell how many frames a clip has ({places} places in space and time together). "
-            "Give it with --frames, or the picture size with --img-size HEIGHTxWIDTH."
+        raise OptionError(
+            f"The parameters do not tell how many frames a clip has ({places} places in space and time together).",
+            "num_frames",
         )
     if options.img_size is not None:
         return options.img_size, steps
@@ -176,9 +181,10 @@ def _infer_input(
         raise CheckpointError(shape_message(_POS, shape, f"a multiple of {steps} time steps as its second size"))
     side = math.isqrt(places // steps)
     if side * side != places // steps:
-        raise CheckpointError(
-            f"The position embedding has {places // steps} places, which is not a square grid. Give the input size "
-            "with --img-size HEIGHTxWIDTH."
+        raise OptionError(
+            f"The position embedding has {places // steps} places, which is not a square grid: the input size is "
+            "needed.",
+            "img_size",
         )
     return (side * patch[0], side * patch[1]), steps
 
