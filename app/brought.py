@@ -7,35 +7,48 @@ safetensors file with a card, so that it is loaded like any other.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import os
 import re
 import shutil
 import tempfile
+import threading
+import time
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from app.models import ModelChoice
 from app.text import display_name, millions, size
 from tokenlearner import flops
-from tokenlearner.cards import ModelCard, read_card
+from tokenlearner.cards import MODELS_VARIABLE, file_sha256, read_card
 from tokenlearner.config import ModelConfig
-from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.engine import Progress
+from tokenlearner.engine.progress import ProgressCallback
+from tokenlearner.errors import Cancelled, CheckpointError, ConfigError
 from tokenlearner.scenic import ScenicOptions, read_scenic
+from tokenlearner.scenic_models import from_scenic
 from tokenlearner.timm_backbone import TimmNetwork, check_backbone
 from tokenlearner.timm_models import around_timm
-from tokenlearner.weights import build_model, load_checkpoint, save_checkpoint, utc_now
+from tokenlearner.weights import LoadedModel, load_checkpoint, save_checkpoint
 
-MAX_BYTES: Final = 200 * 10**6
-MAX_PARAMS: Final = 100_000_000
 MAX_KEPT: Final = 4
 """Models of one visitor that stay; the oldest makes room."""
-
-_CHUNK: Final = 1024**2
-_SUFFIX: Final = ".safetensors"
+PARAMS_VARIABLE: Final = "TOKENLEARNER_MAX_PARAMS"
+"""Environment variable with the parameters that a brought network may have."""
+LISTED: Final = f"assets/checkpoints, or a folder that {MODELS_VARIABLE} names"
+"""Where a checkpoint on the server must lie so that the app lists it."""
 BROUGHT: Final = "brought models"
 """Where a page keeps its visitor's models."""
+
+_MAX_DEPTH: Final = 64
+_MAX_WIDTH: Final = 32_768
+_CHUNK: Final = 1024**2
+_SUFFIX: Final = ".safetensors"
+_FROM_FILE: Final = ("taking the file", "reading it", "checking the weights", "writing the checkpoint")
+_AROUND: Final = ("taking the weights", "building the network", "writing the checkpoint")
 
 _REFUSED: Final = (
     # What a file begins with, and what it is.
@@ -47,10 +60,77 @@ _REFUSED: Final = (
 )
 
 
-class BroughtModels:
-    """One visitor's models in a temporary folder of their own, removed with this object."""
+@dataclass(frozen=True, kw_only=True)
+class ModelLimits:
+    """Bounds on what one visitor may bring to a server that others use too.
 
-    def __init__(self) -> None:
+    Attributes:
+        max_bytes: Of a file.
+        max_params: Parameters of a network; the default takes every ViT-L.
+    """
+
+    max_bytes: int = 400 * 10**6
+    max_params: int = 320_000_000
+
+    @classmethod
+    def of_server(cls, max_bytes: int) -> ModelLimits:
+        """Those of this server.
+
+        Args:
+            max_bytes: Of an upload.
+
+        Raises:
+            ConfigError: If the environment variable holds no number.
+        """
+        told = os.environ.get(PARAMS_VARIABLE, "")
+        try:
+            return cls(max_bytes=max_bytes, max_params=int(float(told)) if told else cls.max_params)
+        except (ValueError, OverflowError) as error:
+            raise ConfigError(f'{PARAMS_VARIABLE} is "{told}"; it must be a number, such as 320e6.') from error
+
+
+class Steps:
+    """Tells how far the making of a model is, and ends it where that is no longer wanted.
+
+    Args:
+        names: Of the steps, in order.
+        progress: Told after each piece of work.
+        cancel: Set when it shall end.
+    """
+
+    def __init__(
+        self, names: Collection[str], progress: ProgressCallback | None, cancel: threading.Event | None
+    ) -> None:
+        self._names = tuple(names)
+        self._progress = progress
+        self._cancel = cancel
+        self._begin = time.monotonic()
+
+    def at(self, name: str, done: int = 0, total: int | None = None) -> None:
+        """Say which step is under way, and how many bytes of it are done.
+
+        Raises:
+            Cancelled: If it is no longer wanted.
+        """
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled("Bringing the model was stopped.")
+        if self._progress is None:
+            return
+        share = min(done / total, 1.0) if total else 0.0
+        words = f"{name}, {size(done)} of {size(total)}" if total else name
+        percent = round(100 * (self._names.index(name) + share))
+        self._progress(Progress(percent, 100 * len(self._names), time.monotonic() - self._begin, None, words))
+
+
+class BroughtModels:
+    """One visitor's models in a temporary folder of their own, removed with this object.
+
+    Args:
+        limits: Bounds on each of them.
+    """
+
+    def __init__(self, limits: ModelLimits | None = None) -> None:
+        self.limits = limits or ModelLimits()
         self._folder = Path(tempfile.mkdtemp(prefix="tokenlearner-models-"))
         weakref.finalize(self, shutil.rmtree, self._folder, True)
         self._kept: list[ModelChoice] = []
@@ -61,55 +141,93 @@ class BroughtModels:
         return tuple(self._kept)
 
     def add_file(
-        self, file: BinaryIO, name: str, scenic: ScenicOptions | None = None, *, taken: Collection[str] = ()
+        self,
+        file: BinaryIO,
+        name: str,
+        scenic: ScenicOptions | None = None,
+        *,
+        taken: Collection[str] = (),
+        progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
     ) -> ModelChoice:
         """Take a checkpoint of this project (safetensors) or of Scenic (Flax msgpack).
 
         Args:
-            file: Read once, in pieces, from where it stands.
+            file: Read once, in pieces, from its beginning.
             name: As its owner calls it.
             scenic: What the parameters of a Scenic checkpoint do not tell.
             taken: Names that other models have.
+            progress: Told how far it is.
+            cancel: Set when it shall end.
 
         Raises:
             CheckpointError: If it is neither, too large, damaged, or does not fit; nothing is kept.
+            OptionError: If Scenic's parameters do not tell something that `scenic` must say; nothing is kept.
             ConfigError: If what it describes cannot be built; nothing is kept.
+            Cancelled: If it was stopped; nothing is kept.
         """
         name = display_name(name)
-        path = self._folder / f"{self._free_name(name, taken)}{_SUFFIX}"
-        partial = path.with_suffix(".part")
-        try:
-            start, sha256 = _store(file, partial, name)
+        steps = Steps(_FROM_FILE, progress, cancel)
+        with self._arriving(file, name, steps, "taking the file") as (source, start):
             for magic, kind in _REFUSED:
                 if start.startswith(magic):
                     raise CheckpointError(
                         f"{name} is {kind}. Reading such files can run code in them, or is not supported: save the "
                         "weights as a safetensors checkpoint of this project, or give Scenic's Flax msgpack."
                     )
+            steps.at("reading it")
             if start[8:9] == b"{":
-                partial.replace(path)
-                return self._keep_checkpoint(path)
-            return self._keep_scenic(partial, path, name, sha256, scenic)
-        except (CheckpointError, ConfigError) as error:
-            _remove(path)
-            raise type(error)(str(error).replace(partial.name, name).replace(path.name, name)) from error
-        finally:
-            partial.unlink(missing_ok=True)
+                return self._keep_checkpoint(source, name, taken, steps)
+            options = scenic or ScenicOptions()
+            imported = read_scenic(source, options)
+            self._require_small(imported.config)
+            steps.at("checking the weights")
+            return self._keep(from_scenic(imported, options, source, source_name=name), name, taken, steps, half=False)
 
     def add_timm(
-        self, network: TimmNetwork, *, pretrained: bool, seed: int = 0, taken: Collection[str] = ()
+        self,
+        network: TimmNetwork,
+        *,
+        pretrained: bool = True,
+        weights: BinaryIO | None = None,
+        weights_name: str = "",
+        seed: int = 0,
+        taken: Collection[str] = (),
+        progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
     ) -> ModelChoice:
         """Build a network of timm with untrained modules.
 
+        Args:
+            network: What to build.
+            pretrained: Whether with pretrained weights; else with random ones.
+            weights: A safetensors file of timm's weights; None to have timm fetch them.
+            weights_name: As its owner calls that file.
+            seed: The same seed gives the same random weights.
+            taken: Names that other models have.
+            progress: Told how far it is.
+            cancel: Set when it shall end.
+
         Raises:
-            CheckpointError: If the pretrained weights cannot be had.
+            CheckpointError: If the pretrained weights cannot be had, or do not fit.
             ConfigError: If the network is too large for this page, or cannot be built.
+            Cancelled: If it was stopped; nothing is kept.
         """
-        _require_small(network.config)
-        loaded = around_timm(network, pretrained=pretrained, seed=seed)
-        path = self._folder / f"{self._free_name(loaded.card.name, taken)}{_SUFFIX}"
-        save_checkpoint(path, loaded.model, loaded.card)
-        return self._keep(path)
+        self._require_small(network.config)
+        steps = Steps(_AROUND, progress, cancel)
+        steps.at("taking the weights" if pretrained else "building the network")
+        if weights is None:
+            loaded = around_timm(
+                network,
+                pretrained=pretrained,
+                seed=seed,
+                progress=lambda done, total: steps.at("taking the weights", done, total),
+            )
+        else:
+            with self._arriving(weights, display_name(weights_name), steps, "taking the weights") as (source, _):
+                steps.at("building the network")
+                loaded = around_timm(network, weights=source, seed=seed)
+        return self._keep(loaded, loaded.card.name, taken, steps)
 
     def drop(self, choice: ModelChoice) -> None:
         """Forget a model and remove its file."""
@@ -117,87 +235,91 @@ class BroughtModels:
             self._kept.remove(choice)
             _remove(choice.path)
 
-    def _keep_checkpoint(self, path: Path) -> ModelChoice:
-        config = read_card(path).config
-        _require_small(config)
+    def _keep_checkpoint(self, source: Path, name: str, taken: Collection[str], steps: Steps) -> ModelChoice:
+        config = read_card(source).config
+        self._require_small(config)
         if config.backbone is not None:
             check_backbone(config)
-        load_checkpoint(path)  # sees that the weights fit and are finite
-        return self._keep(path)
+        steps.at("checking the weights")
+        load_checkpoint(source)  # sees that the weights fit and are finite
+        path = self._free_path(name, taken)
+        steps.at("writing the checkpoint")
+        source.replace(path)
+        return self._list(path)
 
-    def _keep_scenic(
-        self, source: Path, path: Path, name: str, sha256: str, options: ScenicOptions | None
+    def _keep(
+        self, loaded: LoadedModel, name: str, taken: Collection[str], steps: Steps, *, half: bool = True
     ) -> ModelChoice:
-        imported = read_scenic(source, options)
-        _require_small(imported.config)
-        model = build_model(imported.config, seed=0)
-        model.load_state_dict(imported.state_dict)
-        card = ModelCard(
-            name=path.stem,
-            title=f"Imported from Scenic: {name}",
-            config=imported.config,
-            trained=True,
-            origin="imported",
-            summary="Converted from a checkpoint of google-research/scenic; this project did not train it.",
-            created=utc_now(),
-            provenance={
-                "source file": name,
-                "sha256 of the source": sha256,
-                "format": "Flax msgpack (google-research/scenic)",
-                "parameters at": imported.found_at or "root",
-            },
-            notes=("How and on what data it was trained, and under which licence, its source must say.",),
-        )
-        save_checkpoint(path, model, card, half=False)
-        return self._keep(path)
+        path = self._free_path(name, taken)
+        steps.at("writing the checkpoint")
+        try:
+            save_checkpoint(path, loaded.model, loaded.card, half=half)
+            steps.at("writing the checkpoint")
+        except BaseException:
+            _remove(path)
+            raise
+        return self._list(path)
 
-    def _keep(self, path: Path) -> ModelChoice:
+    def _list(self, path: Path) -> ModelChoice:
         card = read_card(path)
         if not card.sha256:
-            card = dataclasses.replace(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+            card = dataclasses.replace(card, sha256=file_sha256(path))
         choice = ModelChoice(card, path, path.stat().st_size)
         self._kept.append(choice)
         while len(self._kept) > MAX_KEPT:
             self.drop(self._kept[0])
         return choice
 
-    def _free_name(self, name: str, taken: Collection[str]) -> str:
-        """A file name that is also what the model is called; never two models of one name."""
+    def _free_path(self, name: str, taken: Collection[str]) -> Path:
+        """A file whose name is also what the model is called; never two models of one name."""
         stem = re.sub(r"[^\w-]+", "-", name.rsplit(".", maxsplit=1)[0]).strip("-.") or "model"
         used = {*taken, *(one.card.name for one in self._kept)}
         numbered = (f"{stem}-{number}" for number in range(2, 1000))
-        return stem if stem not in used else next(one for one in numbered if one not in used)
+        free = stem if stem not in used else next(one for one in numbered if one not in used)
+        return self._folder / f"{free}{_SUFFIX}"
 
+    @contextmanager
+    def _arriving(self, file: BinaryIO, name: str, steps: Steps, step: str) -> Iterator[tuple[Path, bytes]]:
+        """A file on disk under its owner's name, and its first bytes; gone afterwards unless it was moved away."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            path = folder / (name.strip(". ") or "model")
+            yield path, self._store(file, path, steps, step)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
-def _store(file: BinaryIO, path: Path, name: str) -> tuple[bytes, str]:
-    """Write a file to disk; its first bytes and its hash."""
-    digest, written, start = hashlib.sha256(), 0, b""
-    with path.open("wb") as target:
-        while chunk := file.read(_CHUNK):
-            start = start or chunk[:16]
-            written += len(chunk)
-            if written > MAX_BYTES:
-                raise CheckpointError(
-                    f"{name} is larger than {size(MAX_BYTES)}, the limit here. Put it into a folder of "
-                    "TOKENLEARNER_MODELS on the server instead."
-                )
-            digest.update(chunk)
-            target.write(chunk)
-    if not written:
-        raise CheckpointError(f"{name} is empty.")
-    return start, digest.hexdigest()
+    def _store(self, file: BinaryIO, path: Path, steps: Steps, step: str) -> bytes:
+        written, start = 0, b""
+        whole = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if whole > self.limits.max_bytes:
+            raise CheckpointError(
+                f"{path.name} is larger than {size(self.limits.max_bytes)}, the limit of an upload here. On the server "
+                f"itself any size can be used, from {LISTED}."
+            )
+        with path.open("wb") as target:
+            while chunk := file.read(_CHUNK):
+                start = start or chunk[:16]
+                target.write(chunk)
+                written += len(chunk)
+                steps.at(step, written, whole)
+        if not written:
+            raise CheckpointError(f"{path.name} is empty.")
+        return start
 
-
-def _require_small(config: ModelConfig) -> None:
-    """Bounds on what is built on a shared server; the numbers of a foreign configuration are only claims."""
-    options = dict(config.backbone.options) if config.backbone else {}
-    numbers = [value for value in options.values() if isinstance(value, int | float)]
-    wide = max(config.embed_dim, config.mlp_dim, config.num_classes, *config.img_size, *numbers, 1)
-    params = flops.count_params(config)
-    if params > MAX_PARAMS or config.depth > 64 or wide > 32_768:
+    def _require_small(self, config: ModelConfig) -> None:
+        """Bounds on what is built on a shared server; the numbers of a foreign configuration are only claims."""
+        options = dict(config.backbone.options) if config.backbone else {}
+        numbers = [value for value in options.values() if isinstance(value, int | float)]
+        wide = max(config.embed_dim, config.mlp_dim, config.num_classes, *config.img_size, *numbers, 1)
+        params = flops.count_params(config)
+        if params <= self.limits.max_params and config.depth <= _MAX_DEPTH and wide <= _MAX_WIDTH:
+            return
+        how = "python -m tokenlearner import timm NAME puts it" if config.backbone else "its checkpoint belongs"
         raise ConfigError(
             f"This network has {millions(params)} parameters in {config.depth} blocks; this page takes "
-            f"{millions(MAX_PARAMS)} in 64. Use the command line for it."
+            f"{millions(self.limits.max_params)} in {_MAX_DEPTH}. On the server itself any size can be used: {how} "
+            f"into {LISTED}."
         )
 
 

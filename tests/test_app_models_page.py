@@ -1,35 +1,38 @@
 """The Models page, driven without a browser: its numbers are those of the card and of the command line."""
 
 import dataclasses
-import gc
 import io
 import json
+import shlex
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgpack
 import pytest
-import safetensors.torch
 import streamlit as st
-import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app.brought import BROUGHT, MAX_KEPT, BroughtModels
+from app.brought import BROUGHT, BroughtModels
 from app.explore import model_choice
-from app.jobs import Worker
+from app.jobs import JobState, Worker
 from app.models import ModelChoice, from_listed, measured_accuracies
-from app.models_page import bring, facts, heat
+from app.models_page import around, coming, facts, heat, scenic_fields
 from app.models_page import main as models_page
-from app.text import millions
+from app.text import millions, operations
 from tests.app_cases import LIMIT_S, save_tiny_model
-from tests.app_pages import app_page
+from tests.app_pages import app_page, button
+from tests.brought_cases import SMALL_VIT, scenic_file
 from tests.engine_cases import TINY, VIDEO, tiny_model
+from tests.scenic_cases import Spec, model_params, write_flax
 from tests.timm_cases import tiny_timm
 from tokenlearner import cards, flops
 from tokenlearner.cards import ListedModel, read_card
-from tokenlearner.cli import main
-from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.cli import _parse, import_, main
+from tokenlearner.cli.timm_network import asked_network
+from tokenlearner.config import TokenLearnerConfig
+from tokenlearner.errors import ConfigError
+from tokenlearner.scenic import ScenicOptions
 from tokenlearner.timm_backbone import timm_config
 from tokenlearner.weights import list_models, save_checkpoint
 
@@ -86,7 +89,7 @@ def models(tmp_path: Path) -> Path:
 def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with two tiny models, not run yet."""
     script = repository / "app" / "views" / "models.py"
-    with app_page(script, models, monkeypatch, **{bring.PICKED: "tiny"}) as at:
+    with app_page(script, models, monkeypatch, **{models_page.PICKED: "tiny"}) as at:
         yield at
 
 
@@ -130,7 +133,7 @@ def tiny(models: Path):
 
 def test_every_checkpoint_is_listed_and_one_card_is_shown(page):
     at = run(page)
-    assert at.radio(key=bring.PICKED).options == ["other", "tiny"]
+    assert at.radio(key=models_page.PICKED).options == ["other", "tiny"]
     assert [one.value for one in at.subheader] == ["A tiny network"]
     said = words(at)
     assert "[Discs_1](https://example.org) · licence **CC0**" in said
@@ -145,7 +148,7 @@ def test_the_figures_are_those_of_the_library_and_of_the_command_line(page, mode
     assert main(["flops", "--model", str(models / "tiny.safetensors"), "--json"]) == 0
     counted = json.loads(capsys.readouterr().out)
     assert str(flops.compute(TINY).total_macs) in json.dumps(counted)
-    macs, unit = bring.operations(flops.compute(TINY).total_macs, "MACs", flops.baseline(TINY).total_macs)
+    macs, unit = operations(flops.compute(TINY).total_macs, "MACs", flops.baseline(TINY).total_macs)
     assert shown[f"{unit} per image"] == macs
 
 
@@ -214,16 +217,16 @@ def test_without_a_model_the_page_says_so(page, tmp_path, monkeypatch):
 def test_a_brought_model_is_listed_marked_and_can_be_forgotten(page):
     kept = BroughtModels()
     loaded = tiny_timm()
-    kept._keep(_saved(kept, loaded))
+    kept._list(_saved(kept, loaded))
     page.session_state[BROUGHT] = kept
-    page.session_state[bring.PICKED] = "vit"
+    page.session_state[models_page.PICKED] = "vit"
     at = run(page)
-    assert at.radio(key=bring.PICKED).options == ["other", "tiny", "vit"]
+    assert at.radio(key=models_page.PICKED).options == ["other", "tiny", "vit"]
     assert any("Not trained" in one.value for one in at.warning)
     assert "Anything: its maps are not trained" in words(at)
     next(one for one in at.button if one.label == "Forget").click()
     at.run()
-    assert at.radio(key=bring.PICKED).options == ["other", "tiny"]
+    assert at.radio(key=models_page.PICKED).options == ["other", "tiny"]
 
 
 def _saved(kept: BroughtModels, loaded) -> Path:
@@ -235,12 +238,12 @@ def _saved(kept: BroughtModels, loaded) -> Path:
 def test_a_network_of_timm_is_built_in_the_background(page, monkeypatch):
     kept = BroughtModels()
     page.session_state[BROUGHT] = kept
-    small = timm_config("vit_tiny_patch16_224", locs=(1,), options={"depth": 3, "embed_dim": 24, "num_heads": 3})
+    small = timm_config("vit_tiny_patch16_224", locs=(1,), options=SMALL_VIT)
     built = kept.add_timm(small, pretrained=False)
     assert built.card.trained is False
     assert built.card.sha256
     at = run(page)
-    assert built.card.name in at.radio(key=bring.PICKED).options
+    assert built.card.name in at.radio(key=models_page.PICKED).options
 
 
 def test_a_refusal_stands_on_the_page_until_something_else_is_brought(page):
@@ -257,7 +260,7 @@ def test_a_refusal_stands_on_the_page_until_something_else_is_brought(page):
     assert any("w.pt is a zip archive" in one.value.replace("\\", "") for one in at.error)
     at.session_state["model being brought"] = worker.submit(
         lambda ticket: kept.add_timm(
-            timm_config("vit_tiny_patch16_224", locs=(1,), options={"depth": 3, "embed_dim": 24, "num_heads": 3}),
+            timm_config("vit_tiny_patch16_224", locs=(1,), options=SMALL_VIT),
             pretrained=False,
         ),
         owner="me",
@@ -265,102 +268,117 @@ def test_a_refusal_stands_on_the_page_until_something_else_is_brought(page):
     )
     at = settled(at)
     at.run()
-    assert at.session_state[bring.PICKED] == "vit_tiny_patch16_224-untrained"
+    assert at.session_state[models_page.PICKED] == "vit_tiny_patch16_224-untrained"
 
 
-# What may be brought, and what is refused -----------------------------------------------------------------------------
+def test_what_is_imported_where_the_page_says_is_listed_by_the_app(page, models, tmp_path, monkeypatch):
+    """The way for files that are too large to upload, from end to end."""
+    folder = tmp_path / "more"
+    monkeypatch.setenv("TOKENLEARNER_MODELS", str(folder))
+    source = write_flax(tmp_path / "ckpt", model_params(Spec(image=(12, 15))))
+    assert main(["import", "scenic", str(source), "--loc", "1", "-o", str(folder / "brought.safetensors")]) == 0
+    at = run(page)
+    assert at.radio(key=models_page.PICKED).options == ["brought", "other", "tiny"]
+    page.session_state[models_page.PICKED] = "brought"
+    assert "Imported from Scenic: ckpt" in words(run(page))
 
 
-def safetensors_of(loaded, folder: Path) -> bytes:
-    path = folder / "own.safetensors"
-    save_checkpoint(path, loaded.model, loaded.card)
-    return path.read_bytes()
-
-
-def test_a_checkpoint_comes_with_the_card_inside_it(tmp_path):
+def test_cancel_on_the_page_frees_the_worker_and_lists_nothing(page):
     kept = BroughtModels()
-    data = safetensors_of(tiny_model(), tmp_path)
-    one = kept.add_file(io.BytesIO(data), "../my model.safetensors", taken=("my-model",))
-    assert one.card.name == "my-model-2"
-    assert one.load().model.config == TINY
-    assert kept.kept == (one,)
+    page.session_state[BROUGHT] = kept
+    at = run(page)
+    worker, begun = Worker("models"), threading.Event()
+    network = timm_config("vit_tiny_patch16_224", locs=(1,), options=SMALL_VIT)
+
+    def work(ticket):
+        begun.set()
+        assert ticket.cancel.wait(LIMIT_S)
+        return kept.add_timm(network, pretrained=False, progress=ticket.report, cancel=ticket.cancel)
+
+    job = worker.submit(work, owner="me", slot="bring a model")
+    at.session_state["model being brought"] = job
+    assert begun.wait(LIMIT_S)
+    at.run()
+    button(at, "Cancel").click()
+    at.run()
+    assert job.wait(LIMIT_S)
+    assert job.state is JobState.CANCELLED
+    assert [one.value for one in at.info] == ["Stopped."]
+    assert worker.submit(lambda ticket: 7, owner="other", slot="any").result() == 7
+    at.run()
+    assert at.radio(key=models_page.PICKED).options == ["other", "tiny"]
 
 
-def test_a_checkpoint_of_a_timm_network_is_taken(tmp_path):
-    kept = BroughtModels()
-    one = kept.add_file(io.BytesIO(safetensors_of(tiny_timm("registers"), tmp_path)), "vit.safetensors")
-    assert one.card.trained is False
-    assert one.load().model.config.num_prefix_tokens == 4
+# What a Scenic file does not tell -------------------------------------------------------------------------------------
+
+
+def test_the_fields_for_scenic_are_read(page):
+    at = run(page)
+    at.number_input(key="scenic loc").set_value(2)
+    at.number_input(key="scenic height").set_value(12)
+    at.number_input(key="scenic width").set_value(20)
+    at.selectbox(key="scenic classifier").set_value("gmp")
+    at.text_input(key="scenic mean").set_value("0.485,0.456,0.406")
+    at.text_area(key="scenic names").set_value("cat\n dog \n")
+    at.run()
+    keys = [f"scenic {name}" for name in ("loc", "frames", "height", "width", "classifier", "mean", "std", "names")]
+    assert scenic_fields.options({key: at.session_state[key] for key in keys}) == ScenicOptions(
+        loc=2, img_size=(12, 20), head_pool="max", mean=(0.485, 0.456, 0.406), class_names=("cat", "dog")
+    )
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("state", "message"),
     [
-        (b"", "w.pt is empty"),
-        (b"PK\x03\x04rest", "w.pt is a zip archive, as PyTorch's"),
-        (b"\x80\x04rest", "w.pt is a Python pickle"),
-        (b"\x89HDF\r\n", "w.pt is an HDF5 file"),
-        (b"\x10\x00\x00\x00\x00\x00\x00\x00{cut", 'w.pt" is not a safetensors file, or is cut short'),
-        (b"words, only words", "w.pt"),
-        (msgpack.packb({"a": 1}), "This file holds no Scenic Vision Transformer"),
+        ({"scenic height": 12}, "both height and width"),
+        ({"scenic mean": "half"}, '"half" is not one number'),
+        ({"scenic std": "0"}, '"0" must be above 0'),
     ],
 )
-def test_what_is_no_checkpoint_is_refused_in_a_sentence_that_names_it(data, message):
+def test_fields_that_say_nothing_are_refused(state, message):
+    with pytest.raises(ConfigError, match=message):
+        scenic_fields.options(state)
+
+
+def test_every_option_that_scenic_may_need_is_a_field_and_a_flag():
+    assert scenic_fields.FIELDS.keys() == import_._FLAGS.keys()
+
+
+def test_a_file_that_needs_an_option_stays_until_it_was_read(page, tmp_path):
     kept = BroughtModels()
-    with pytest.raises((CheckpointError, ConfigError)) as caught:
-        kept.add_file(io.BytesIO(data), "w.pt")
-    assert message in str(caught.value)
-    assert kept.kept == ()
-    assert list(kept._folder.iterdir()) == []
+    page.session_state[BROUGHT] = kept
+    page.session_state[coming.PENDING] = (io.BytesIO(scenic_file(tmp_path)), "vit.msgpack")
+    at = run(page)
+    button(at, "Read it again").click()
+    at = settled(at)
+    at.run()
+    (said,) = (one.value.replace("\\", "") for one in at.error)
+    assert "do not tell before which of the 3 blocks" in said
+    assert said.endswith("“Block before which the module sits” under “Scenic: what its file does not tell”.")
+    at.number_input(key="scenic loc").set_value(1)
+    button(at, "Read it again").click()
+    at = settled(at)
+    at.run()
+    (one,) = kept.kept
+    assert one.card.name == "vit"
+    assert one.card.config.default_loc == 1
+    assert "the head pools by" in one.card.notes[-1]
+    assert coming.PENDING not in at.session_state or at.session_state[coming.PENDING] is None
 
 
-def test_the_weights_of_another_program_are_refused():
-    data = safetensors.torch.save({"weight": torch.zeros(2)})
-    with pytest.raises(CheckpointError, match="holds the weights of another program"):
-        BroughtModels().add_file(io.BytesIO(data), "w.safetensors")
+# Around timm ----------------------------------------------------------------------------------------------------------
 
 
-def changed(data: bytes, old: str, new: str) -> bytes:
-    """A checkpoint with other words in its header, of the same length."""
-    assert len(old) == len(new)
-    assert old.encode() in data
-    return data.replace(old.encode(), new.encode())
-
-
-def test_a_network_that_is_too_large_is_refused_before_it_is_built(tmp_path):
-    data = changed(safetensors_of(tiny_model(), tmp_path), r"\"depth\": 5,", r"\"depth\":99,")
-    with pytest.raises(ConfigError, match="in 99 blocks; this page takes"):
-        BroughtModels().add_file(io.BytesIO(data), "w.safetensors")
-
-
-def test_a_timm_network_that_is_not_what_its_file_says_is_refused(tmp_path):
-    data = changed(safetensors_of(tiny_timm(), tmp_path), r"[\"depth\", 4]", r"[\"depth\", 9]")
-    with pytest.raises(ConfigError, match="builds another"):
-        BroughtModels().add_file(io.BytesIO(data), "w.safetensors")
-
-
-def test_a_file_that_is_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr("app.brought.MAX_BYTES", 10)
-    with pytest.raises(CheckpointError, match="is larger than 10 bytes"):
-        BroughtModels().add_file(io.BytesIO(b"{" * 11), "w.safetensors")
-
-
-def test_the_oldest_makes_room_and_the_folder_goes_with_the_visit(tmp_path):
-    kept, data = BroughtModels(), safetensors_of(tiny_model(), tmp_path)
-    for number in range(MAX_KEPT + 1):
-        kept.add_file(io.BytesIO(data), f"m{number}.safetensors")
-    assert [one.card.name for one in kept.kept] == [f"m{number}" for number in range(1, MAX_KEPT + 1)]
-    folder = kept._folder
-    assert len(list(folder.glob("*.safetensors"))) == MAX_KEPT
-    del kept
-    gc.collect()
-    assert not folder.exists()
-
-
-def test_a_network_of_timm_that_is_too_large_is_refused():
-    network = timm_config("vit_large_patch16_224", locs=(3,))
-    with pytest.raises(ConfigError, match=r"300 M parameters|310 M parameters"):
-        BroughtModels().add_timm(network, pretrained=False)
+@pytest.mark.parametrize("weights", [around.PRETRAINED, around.FROM_FILE, around.RANDOM])
+def test_the_command_to_distill_trains_the_network_that_is_shown(weights):
+    network = timm_config("deit_tiny_patch16_224.fb_in1k", locs=(2, 7), token_learner=TokenLearnerConfig(num_tokens=5))
+    words = shlex.split(around.distill_command(network, weights))
+    assert words[:4] == ["python", "-m", "tokenlearner", "distill"]
+    args = _parse(words[3:])
+    assert asked_network(args.backbone, args) == network
+    assert (args.data, args.output) == (["PHOTOS"], Path("OUT"))
+    assert args.weights == (Path("FILE") if weights == around.FROM_FILE else None)
+    assert args.random_backbone is (weights == around.RANDOM)
 
 
 # Facts ----------------------------------------------------------------------------------------------------------------
@@ -376,7 +394,7 @@ def test_a_test_that_any_fixed_map_wins_is_named_among_what_is_not_claimed(model
 def test_a_measured_cell_tells_value_and_cost(models):
     model = tiny(models)
     table = heat.heat_table(facts.measures(model.card)[0], model.card.config)
-    cost = " ".join(bring.operations(flops.compute(TINY, loc=3, num_tokens=6).total_macs, "MACs"))
+    cost = " ".join(operations(flops.compute(TINY, loc=3, num_tokens=6).total_macs, "MACs"))
     assert f'title="Top-1 accuracy 60 %; {cost}"' in table
     assert table.count("data-own") == 1
 

@@ -261,7 +261,8 @@ def read_metadata(weights: Path) -> dict[str, str]:
         ) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f'"{weights.name}" holds the weights of another program: it carries no TokenLearner configuration.'
+            f'"{weights.name}" holds the weights of another program: it carries no TokenLearner configuration. Weights '
+            "of timm are given together with the network's name."
         )
     version = metadata.get("format_version", "")
     if version != str(FORMAT_VERSION):

@@ -94,7 +94,11 @@ def measured(model: ModelChoice) -> None:
     """The table over places and tokens, one measure at a time."""
     found = facts.measures(model.card)
     if not found:
-        st.info("The card holds no measurement over places and tokens.", icon=":material/info:")
+        st.info(
+            "The card holds no measurement over places and tokens. `python -m tokenlearner evaluate FILE PHOTOS` makes "
+            "one, from photographs in a folder for each class.",
+            icon=":material/info:",
+        )
         return
     by_name = {measure.name: measure for measure in found}
     name = st.segmented_control(
@@ -190,9 +194,9 @@ PARTS: Final[dict[str, Callable[[ModelChoice], None]]] = {
 }
 
 
-def short(model: ModelChoice) -> str:
-    """A model in one line, for the list."""
-    accuracy = accuracy_in_words(model.card)
-    kind = "video" if model.card.config.is_video else "image"
-    told = accuracy if model.card.trained else "not trained"
-    return plain(" · ".join(part for part in (kind, told, size(model.size_bytes)) if part))
+def short(model: ModelChoice, *, own: bool = False) -> str:
+    """A model in one line, for the list; `own` marks what the visitor brought."""
+    card = model.card
+    kind = "video" if card.config.is_video else "image"
+    told = (accuracy_in_words(card) or "accuracy not known") if card.trained else "not trained"
+    return plain(" · ".join((*(("yours",) if own else ()), kind, told, size(model.size_bytes))))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import streamlit as st
 
 from app import cache
 from app.explore.page import here
 from app.models import ModelChoice
-from app.models_page import bring, card
+from app.models_page import bring, card, coming
 from app.text import plain
+
+PICKED: Final = "picked model"
 
 
 def draw() -> None:
@@ -16,19 +20,20 @@ def draw() -> None:
     at = here()
     known, problems = cache.models()
     names = {model.card.name: model for model in known}
-    arrived = st.session_state.pop(bring.ARRIVED, None)
+    arrived = st.session_state.pop(coming.ARRIVED, None)
     if arrived in names:
-        st.session_state[bring.PICKED] = arrived
-    if st.session_state.get(bring.PICKED) not in names and names:
-        st.session_state[bring.PICKED] = next(iter(names))
+        st.session_state[PICKED] = arrived
+    if st.session_state.get(PICKED) not in names and names:
+        st.session_state[PICKED] = next(iter(names))
+    own = coming.brought().kept
     left, right = st.columns([1, 3], gap="large")
     with left.container(key="models-list"):
         if names:
             st.radio(
                 "Model",
                 list(names),
-                key=bring.PICKED,
-                captions=[card.short(model) for model in known],
+                key=PICKED,
+                captions=[card.short(model, own=model in own) for model in known],
                 label_visibility="collapsed",
                 persist_state="session",
             )
@@ -41,12 +46,12 @@ def draw() -> None:
                 "No model is installed. Bring one, or put a checkpoint into assets/checkpoints.", icon=":material/info:"
             )
             return
-        _card(names[st.session_state[bring.PICKED]])
+        picked = names[st.session_state[PICKED]]
+        _card(picked, own=picked in own)
 
 
-def _card(model: ModelChoice) -> None:
-    own = model in bring.brought().kept
-    card.head(model, _use, bring.brought().drop if own else None)
+def _card(model: ModelChoice, *, own: bool) -> None:
+    card.head(model, _use, coming.brought().drop if own else None)
     part = st.segmented_control(
         "Part of the card",
         list(card.PARTS),

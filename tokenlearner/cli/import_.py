@@ -12,9 +12,9 @@ from tokenlearner.cards import MODELS_VARIABLE, model_dirs
 from tokenlearner.cli.again import command_line
 from tokenlearner.cli.timm_network import add_options, as_written, asked_network
 from tokenlearner.config import ModelConfig
-from tokenlearner.errors import CheckpointError, OptionError
+from tokenlearner.errors import CheckpointError, ConfigError, OptionError
 from tokenlearner.scenic import ScenicOptions, read_scenic
-from tokenlearner.scenic.infer import CLASSIFIERS
+from tokenlearner.scenic.infer import CLASSIFIERS, Channels, read_channels
 from tokenlearner.scenic_models import from_scenic
 from tokenlearner.weights import LoadedModel, save_checkpoint
 
@@ -47,12 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     scenic.add_argument(
         "--classifier", choices=tuple(CLASSIFIERS), default="gap", help="how the head pools (default: gap, the average)"
     )
-    scenic.add_argument(
-        "--mean", type=_channels, default=_HALF, metavar="R,G,B", help="pixel mean, of 0..1 (default: 0.5)"
-    )
-    scenic.add_argument(
-        "--std", type=_deviations, default=_HALF, metavar="R,G,B", help="pixel deviation (default: 0.5)"
-    )
+    scenic.add_argument("--mean", type=_mean, default=_HALF, metavar="R,G,B", help="pixel mean, of 0..1 (default: 0.5)")
+    scenic.add_argument("--std", type=_deviation, default=_HALF, metavar="R,G,B", help="pixel deviation (default: 0.5)")
     scenic.add_argument("--class-names", type=Path, metavar="FILE", help="text file, one class name a line")
     scenic.add_argument("--title", default="", help="title of the model card")
     scenic.add_argument("--half", action="store_true", help="store the weights as float16")
@@ -147,22 +143,18 @@ def _size(text: str) -> tuple[int, int]:
     return int(match.group(1)), int(match.group(2) or match.group(1))
 
 
-def _channels(text: str) -> tuple[float, float, float]:
+def _mean(text: str) -> Channels:
     try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in (1, 3):
-        raise argparse.ArgumentTypeError(f'"{text}" is not one number, nor three such as 0.485,0.456,0.406')
-    red, green, blue = values * 3 if len(values) == 1 else values
-    return red, green, blue
+        return read_channels(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _deviations(text: str) -> tuple[float, float, float]:
-    values = _channels(text)
-    if min(values) <= 0:
-        raise argparse.ArgumentTypeError(f'"{text}" must be above 0: pixels are divided by it')
-    return values
+def _deviation(text: str) -> Channels:
+    try:
+        return read_channels(text, positive=True)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _read_class_names(path: Path) -> tuple[str, ...]:

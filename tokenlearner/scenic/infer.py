@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokenlearner.config import HeadPool, ModelConfig, Pooling, TokenLearnerConfig, Version
-from tokenlearner.errors import CheckpointError, OptionError
+from tokenlearner.errors import CheckpointError, ConfigError, OptionError
 from tokenlearner.scenic.flax_file import Array
 from tokenlearner.scenic.layout import shape_message
 
 CLASSIFIERS: Final[Mapping[str, HeadPool]] = {"gap": "avg", "gmp": "max", "gsp": "sum"}
 """Scenic's `classifier` in this library's words."""
+
+Channels = tuple[float, float, float]
+"""A number for red, green and blue."""
 
 _POS: Final = "Transformer/posembed_input/pos_embedding"
 
@@ -40,9 +43,31 @@ class ScenicOptions:
     num_frames: int | None = None
     pooling: Pooling = "sum"
     head_pool: HeadPool = "avg"
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: Channels = (0.5, 0.5, 0.5)
+    std: Channels = (0.5, 0.5, 0.5)
     class_names: tuple[str, ...] = ()
+
+
+def read_channels(text: str, *, positive: bool = False) -> Channels:
+    """Numbers for the three channels as people write them: "0.5" for all, or "0.485,0.456,0.406".
+
+    Args:
+        text: What was written.
+        positive: Whether they must be above 0, as what pixels are divided by.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 3) or not all(map(math.isfinite, values)):
+        raise ConfigError(f'"{text}" is not one number, nor three such as 0.485,0.456,0.406')
+    if positive and min(values) <= 0:
+        raise ConfigError(f'"{text}" must be above 0: pixels are divided by it')
+    red, green, blue = values * 3 if len(values) == 1 else values
+    return red, green, blue
 
 
 def infer_config(params: Mapping[str, Array], options: ScenicOptions | None = None) -> ModelConfig:
