@@ -88,6 +88,25 @@ class ModelLimits:
         except (ValueError, OverflowError) as error:
             raise ConfigError(f'{PARAMS_VARIABLE} is "{told}"; it must be a number, such as 320e6.') from error
 
+    def require(self, config: ModelConfig) -> None:
+        """See that a network may be built here; the numbers of a foreign configuration are only claims.
+
+        Raises:
+            ConfigError: If it is too large.
+        """
+        options = dict(config.backbone.options) if config.backbone else {}
+        numbers = [value for value in options.values() if isinstance(value, int | float)]
+        wide = max(config.embed_dim, config.mlp_dim, config.num_classes, *config.img_size, *numbers, 1)
+        params = flops.count_params(config)
+        if params <= self.max_params and config.depth <= _MAX_DEPTH and wide <= _MAX_WIDTH:
+            return
+        how = "python -m tokenlearner import timm NAME puts it" if config.backbone else "its checkpoint belongs"
+        raise ConfigError(
+            f"This network has {millions(params)} parameters in {config.depth} blocks; this page takes "
+            f"{millions(self.max_params)} in {_MAX_DEPTH}. On the server itself any size can be used: {how} into "
+            f"{LISTED}."
+        )
+
 
 class Steps:
     """Tells how far the making of a model is, and ends it where that is no longer wanted.
@@ -180,7 +199,7 @@ class BroughtModels:
                 return self._keep_checkpoint(source, name, taken, steps)
             options = scenic or ScenicOptions()
             imported = read_scenic(source, options)
-            self._require_small(imported.config)
+            self.limits.require(imported.config)
             steps.at("checking the weights")
             return self._keep(from_scenic(imported, options, source, source_name=name), name, taken, steps, half=False)
 
@@ -213,7 +232,7 @@ class BroughtModels:
             ConfigError: If the network is too large for this page, or cannot be built.
             Cancelled: If it was stopped; nothing is kept.
         """
-        self._require_small(network.config)
+        self.limits.require(network.config)
         steps = Steps(_AROUND, progress, cancel)
         steps.at("taking the weights" if pretrained else "building the network")
         if weights is None:
@@ -237,7 +256,7 @@ class BroughtModels:
 
     def _keep_checkpoint(self, source: Path, name: str, taken: Collection[str], steps: Steps) -> ModelChoice:
         config = read_card(source).config
-        self._require_small(config)
+        self.limits.require(config)
         if config.backbone is not None:
             check_backbone(config)
         steps.at("checking the weights")
@@ -306,21 +325,6 @@ class BroughtModels:
         if not written:
             raise CheckpointError(f"{path.name} is empty.")
         return start
-
-    def _require_small(self, config: ModelConfig) -> None:
-        """Bounds on what is built on a shared server; the numbers of a foreign configuration are only claims."""
-        options = dict(config.backbone.options) if config.backbone else {}
-        numbers = [value for value in options.values() if isinstance(value, int | float)]
-        wide = max(config.embed_dim, config.mlp_dim, config.num_classes, *config.img_size, *numbers, 1)
-        params = flops.count_params(config)
-        if params <= self.limits.max_params and config.depth <= _MAX_DEPTH and wide <= _MAX_WIDTH:
-            return
-        how = "python -m tokenlearner import timm NAME puts it" if config.backbone else "its checkpoint belongs"
-        raise ConfigError(
-            f"This network has {millions(params)} parameters in {config.depth} blocks; this page takes "
-            f"{millions(self.limits.max_params)} in {_MAX_DEPTH}. On the server itself any size can be used: {how} "
-            f"into {LISTED}."
-        )
 
 
 def _remove(path: Path) -> None:

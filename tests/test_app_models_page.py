@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -31,9 +32,13 @@ from tokenlearner.cards import ListedModel, read_card
 from tokenlearner.cli import _parse, import_, main
 from tokenlearner.cli.timm_network import asked_network
 from tokenlearner.config import TokenLearnerConfig
+from tokenlearner.data.photos import Photos
+from tokenlearner.engine import pick_device
 from tokenlearner.errors import ConfigError
 from tokenlearner.scenic import ScenicOptions
 from tokenlearner.timm_backbone import timm_config
+from tokenlearner.training.distill import Distiller, DistillSettings
+from tokenlearner.training.distill_export import export_student
 from tokenlearner.weights import list_models, save_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -394,8 +399,11 @@ def test_a_test_that_any_fixed_map_wins_is_named_among_what_is_not_claimed(model
 def test_a_measured_cell_tells_value_and_cost(models):
     model = tiny(models)
     table = heat.heat_table(facts.measures(model.card)[0], model.card.config)
-    cost = " ".join(operations(flops.compute(TINY, loc=3, num_tokens=6).total_macs, "MACs"))
-    assert f'title="Top-1 accuracy 60 %; {cost}"' in table
+    plain = flops.baseline(TINY).total_macs
+    cost, unit = operations(flops.compute(TINY, loc=3, num_tokens=6).total_macs, "MACs", plain)
+    assert f">60 %<small>{cost}</small></td>" in table
+    assert f">62 %<small>{operations(plain, 'MACs')[0]}</small></td>" in table
+    assert heat.cost_unit(TINY) == unit
     assert table.count("data-own") == 1
 
 
@@ -404,12 +412,24 @@ def test_names_from_a_card_cannot_become_markup(models):
     assert "<script>" not in heat.fact_table(dict(card.provenance))
 
 
-def test_a_distilled_card_is_read_without_accuracies():
-    rows = [{"loc": 2, "num_tokens": 4, "agreement": 0.8, "unexplained": 0.1}]
-    metrics = {"distillation": {"photographs": 9, "likeness to the teacher": rows}}
-    card = dataclasses.replace(tiny_model().card, metrics=metrics)
-    assert [one.name for one in facts.measures(card)] == ["Agreement", "Unexplained"]
-    assert facts.conditions(card) == "Measured on 9 photographs kept back, against the teacher."
+def test_a_distilled_card_is_read_without_accuracies(tmp_path):
+    photos = Photos(torch.randint(0, 255, (6, 3, 40, 40), dtype=torch.uint8), torch.ones(6), torch.zeros(6).long())
+    run_of_it = Distiller(tiny_timm(), (photos, photos), DistillSettings(epochs=1), tmp_path, bf16=False)
+    path = tmp_path / "student.safetensors"
+    credit = cards.DataCredit(name="Noise", licence="CC0")
+    export_student(run_of_it, path, photographs=credit, command="distill", device=pick_device("cpu"))
+    card = read_card(path)
+    found = {one.name: set(one.values) for one in facts.measures(card)}
+    settings = {(loc, k) for loc in (1, 3) for k in (1, 2, 4, 5)}
+    assert found == {
+        "Agreement": {(None, 0), *settings},
+        "Unexplained": {(None, 0), *settings},
+        "Entropy": settings,
+        "Overlap": {(loc, k) for loc, k in settings if k > 1},
+        "Adaptivity": settings,
+        "Coverage": settings,
+    }
+    assert facts.conditions(card) == "Measured on 6 photographs kept back, against the teacher."
 
 
 def test_a_video_model_has_a_table_for_each_question():

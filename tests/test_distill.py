@@ -55,7 +55,7 @@ def test_the_student_approaches_the_teacher_and_its_maps_do_not_collapse(tmp_pat
     after, maps = run.likeness()
     for loc in (1, 3):
         assert unexplained_at(after, loc, 5) < 0.6 * unexplained_at(before, loc, 5)
-        assert not maps[loc].collapsed
+        assert not maps[loc, 5].collapsed
     assert unexplained_at(after, None, 0) < 0.1
     assert run.history[-1]["loss"]["rebuild"] < run.history[0]["loss"]["rebuild"]
 
@@ -165,6 +165,13 @@ def test_the_command_leaves_a_checkpoint_that_loads_with_its_card(folder, tmp_pa
         (None, 0),
         *((loc, k) for loc in (1, 2) for k in (1, 2, 4)),
     }
+    maps = {(row["loc"], row["num_tokens"]): row for row in card.metrics["maps"]}
+    assert maps.keys() == {(loc, k) for loc in (1, 2) for k in (1, 2, 4)}
+    assert maps[1, 1]["overlap"] is None
+    assert {name for name, value in maps[1, 4].items() if value is not None} >= {"entropy", "overlap", "adaptivity"}
+    assert [loc for loc in (1, 2) if any(f"before block {loc} have collapsed" in note for note in card.notes)] == (
+        collapsed
+    )
     assert "top1" not in json.dumps(card.metrics)
     assert "likeness to the teacher" in path.with_suffix(".md").read_text()
 

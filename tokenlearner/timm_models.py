@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
@@ -51,15 +52,14 @@ def around_timm(
     base = backbone.name.split(".", maxsplit=1)[0]  # behind the dot stands which weights
     name = (network.weights or base) if pretrained and weights is None else base
     whose = "random weights" if not pretrained else "timm's pretrained weights" if weights is None else "given weights"
-    places = ", ".join(map(str, config.tokenlearner_locs))
     card = ModelCard(
         name=f"{_file_name(name)}-untrained",
         title=f"{name} of timm, TokenLearner not trained",
         config=config,
         trained=False,
         origin="untrained",
-        summary=f"{name} with {whose}, and untrained TokenLearners before block {places}."
-        if places
+        summary=f"{name} with {whose}, and untrained TokenLearners {before_blocks(config.tokenlearner_locs)}."
+        if config.tokenlearner_locs
         else f"{name} with {whose}.",
         data=(weights_credit(network, name, weights),) if pretrained else (),
         recipe={"seed": seed, "pretrained": pretrained},
@@ -68,6 +68,12 @@ def around_timm(
         notes=(UNTRAINED_NOTE,),
     )
     return in_memory(model, card)
+
+
+def before_blocks(locs: Sequence[int]) -> str:
+    """Places in words: "before block 6", "before blocks 3 and 6"."""
+    *first, last = map(str, locs)
+    return f"before blocks {', '.join(first)} and {last}" if first else f"before block {last}"
 
 
 def weights_credit(network: TimmNetwork, name: str, weights: Path | None = None) -> DataCredit:

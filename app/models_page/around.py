@@ -8,6 +8,7 @@ from typing import Final
 import streamlit as st
 import timm
 
+from app.brought import LISTED
 from app.explore.page import Here
 from app.jobs import Ticket
 from app.models import ModelChoice
@@ -43,12 +44,14 @@ def draw(at: Here, taken: tuple[str, ...]) -> None:
         index=names.index(_FIRST) if _FIRST in names else 0,
         accept_new_options=True,
         key="timm name",
+        on_change=coming.forget_problem,
         help=f"A Vision Transformer with a classifier that timm {timm.__version__} knows, up to "
         f"{millions(limits.max_params)} parameters; type to search, or write a name. The part behind the dot names its "
         "pretrained weights.",
     )
     try:
         whole = timm_config(name, locs=())
+        limits.require(whole.config)
     except TokenLearnerError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -58,7 +61,13 @@ def draw(at: Here, taken: tuple[str, ...]) -> None:
     )
     tokens = st.number_input("Tokens that they hold", 1, 64, 8, key="timm tokens")
     offered = (PRETRAINED, FROM_FILE, RANDOM) if whole.weights else (FROM_FILE, RANDOM)
-    weights = st.radio("Weights", offered, key=f"timm weights {len(offered)}", horizontal=True)
+    weights = st.radio(
+        "Weights",
+        offered,
+        key=f"timm weights {len(offered)}",
+        horizontal=True,
+        on_change=coming.forget_problem,
+    )
     if weights == PRETRAINED:
         st.caption("Fetched from the Hugging Face hub, unless this server has them already.")
     file = _weights_file(limits.max_bytes) if weights == FROM_FILE else None
@@ -67,16 +76,23 @@ def draw(at: Here, taken: tuple[str, ...]) -> None:
         return
     network = timm_config(name, locs=tuple(locs), token_learner=TokenLearnerConfig(num_tokens=int(tokens)))
     st.caption(preview(network))
-    st.button(
-        "Build",
-        type="primary",
-        icon=":material/build:",
-        on_click=_build,
-        args=(at, taken),
-        disabled=weights == FROM_FILE and file is None,
-    )
-    st.caption("Its maps are untrained, and every picture of them says so. To train them on photographs of yours:")
-    st.code(distill_command(network, weights), language="sh", wrap_lines=True)
+    with st.container(horizontal=True):
+        st.button(
+            "Build",
+            type="primary",
+            icon=":material/build:",
+            on_click=_build,
+            args=(at, taken),
+            disabled=coming.is_coming() or (weights == FROM_FILE and file is None),
+        )
+        with st.popover("Train it", icon=":material/model_training:"):
+            st.markdown(
+                "What is built here is untrained, and every picture of its maps says so. On photographs of yours:"
+            )
+            st.code(distill_command(network, weights), language="sh", wrap_lines=True)
+            st.markdown(
+                f"No labels are needed. The checkpoint in OUT can be brought here, or put into {plain(LISTED)}."
+            )
 
 
 def preview(network: TimmNetwork) -> str:

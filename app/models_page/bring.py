@@ -15,6 +15,8 @@ from app.models_page import around, coming, scenic_fields
 from app.text import millions, plain, size
 from tokenlearner.errors import ConfigError
 
+FILE: Final = "bring-file"
+TIMM: Final = "bring-timm"
 _ROUND: Final = "model upload round"
 
 
@@ -29,20 +31,22 @@ def draw(at: Here, taken: tuple[str, ...]) -> None:
     st.caption(f"For this visit alone; your last {MAX_KEPT} stay until you close the page.")
     if coming.is_coming():
         coming.progress()
-        return
-    problem = st.session_state.get(coming.PROBLEM)
-    if problem:
+    elif problem := st.session_state.get(coming.PROBLEM):
         waiting.say(problem)
-    waits = st.session_state.get(coming.PENDING) is not None
-    with st.expander("From a file", icon=":material/upload_file:", key="bring-file", expanded=waits):
-        _file(at, taken)
-    with st.expander("Around a network of timm", icon=":material/hub:", key="bring-timm", on_change="rerun") as network:
+    with st.expander("From a file", icon=":material/upload_file:", key=FILE, on_change="rerun"):
+        _file(at, taken)  # folded away or not: what its fields say must stay
+    with st.expander("Around a network of timm", icon=":material/hub:", key=TIMM, on_change="rerun") as network:
         if network.open:
             around.draw(at, taken)
 
 
+def close() -> None:
+    """Fold both ways away, before they are drawn: what they brought is there."""
+    st.session_state[FILE] = st.session_state[TIMM] = False
+
+
 def _file(at: Here, taken: tuple[str, ...]) -> None:
-    limits = coming.brought().limits
+    limits, busy = coming.brought().limits, coming.is_coming()
     st.caption(
         "A checkpoint of this project (safetensors, its card is inside) or of Scenic (Flax msgpack), up to "
         f"{size(limits.max_bytes)} and {millions(limits.max_params)} parameters. Pickled files (.pt, .bin, .ckpt) are "
@@ -64,7 +68,14 @@ def _file(at: Here, taken: tuple[str, ...]) -> None:
     if pending is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{plain(pending[1])} is still here.")
-            st.button("Read it again", icon=":material/refresh:", type="primary", on_click=_read, args=(at, taken))
+            st.button(
+                "Read it again",
+                icon=":material/refresh:",
+                type="primary",
+                on_click=_read,
+                args=(at, taken),
+                disabled=busy,
+            )
     key = f"model file {st.session_state.get(_ROUND, 0)}"
     st.file_uploader(
         "Checkpoint",
@@ -73,6 +84,7 @@ def _file(at: Here, taken: tuple[str, ...]) -> None:
         max_upload_size=limits.max_bytes // 10**6,
         on_change=_take,
         args=(at, key, taken),
+        disabled=busy,
     )
 
 

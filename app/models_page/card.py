@@ -108,7 +108,9 @@ def measured(model: ModelChoice) -> None:
     st.caption(plain(f"{measure.words} {facts.conditions(model.card)}"))
     st.html(heat.heat_table(measure, model.card.config))
     depth = "Deeper colour is better." if measure.good_high is not None else "Deeper colour is more, not better."
-    st.caption(plain(f"{depth} Framed: what the model does by itself. {facts.chance(measure, model.card)}"))
+    per = "clip" if model.card.config.is_video else "image"
+    cost = f"Below each figure: {heat.cost_unit(model.card.config)} per {per}, computed."
+    st.caption(plain(f"{depth} Framed: what the model does by itself. {cost} {facts.chance(measure, model.card)}"))
 
 
 def maps(model: ModelChoice) -> None:
@@ -129,9 +131,11 @@ def maps(model: ModelChoice) -> None:
                 f"The token is ahead of all four in {best} of {len(tests)} tests."
             )
         )
-    elif not picture.is_file():
-        st.info("Nothing was measured about where its tokens look.", icon=":material/info:")
     table = [one for one in facts.measures(model.card) if one.name in ("Entropy", "Overlap", "Adaptivity")]
+    if not (picture.is_file() or tests or table):
+        st.info("Nothing was measured about where its tokens look. Explore shows it.", icon=":material/info:")
+    if table and not (picture.is_file() or tests):
+        st.markdown("Whether its tokens look at objects was not measured.")
     if table:
         st.caption("Entropy, overlap and adaptivity of the maps, over places and tokens, stand under Measured.")
 

@@ -47,6 +47,11 @@ def start(at: Here, work: Callable[[Ticket], ModelChoice]) -> None:
         st.session_state[PROBLEM] = str(error)
 
 
+def forget_problem() -> None:
+    """Take the last refusal off the page: its cause is being changed."""
+    st.session_state[PROBLEM] = None
+
+
 def is_coming() -> bool:
     """Whether a model is on its way."""
     return st.session_state.get(_JOB) is not None

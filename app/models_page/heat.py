@@ -15,7 +15,8 @@ from tokenlearner.errors import ConfigError
 def heat_table(measure: Measure, config: ModelConfig) -> str:
     """One row a place, one column a number of tokens; the deeper the blue, the better (or, undecided, the more).
 
-    The plain network, which has no tokens, fills a row of its own.
+    Below each figure stands what the setting costs, in the unit that `cost_unit` names. The plain network, which has
+    no tokens, fills a row of its own.
     """
     values = measure.values
     counts = sorted({k for loc, k in values if loc is not None})
@@ -28,11 +29,10 @@ def heat_table(measure: Measure, config: ModelConfig) -> str:
             return f'<td colspan="{span}" class="none">–</td>'
         share = (value - low) / (high - low) if high > low else 1.0
         depth = 1 - share if measure.good_high is False else share
-        title = html.escape(f"{measure.name} {measure.text(value)}; {_cost(config, setting)}")
         own = ' data-own="yes"' if setting[0] == config.default_loc and setting[1] == (config.num_tokens or 0) else ""
         return (
-            f'<td colspan="{span}" style="--depth:{depth:.3f}" title="{title}"{own}>'
-            f"{html.escape(measure.text(value))}</td>"
+            f'<td colspan="{span}" style="--depth:{depth:.3f}"{own}>'
+            f"{html.escape(measure.text(value))}<small>{_cost(config, setting)}</small></td>"
         )
 
     head = "".join(f"<th scope='col'>{k}</th>" for k in counts)
@@ -81,9 +81,14 @@ def fact_table(facts: dict[str, str]) -> str:
     return f'<dl class="facts">{rows}</dl>'
 
 
+def cost_unit(config: ModelConfig) -> str:
+    """Unit of the small figures: the one in which the plain network is counted."""
+    return operations(flops.baseline(config).total_macs, "MACs")[1]
+
+
 def _cost(config: ModelConfig, setting: Setting) -> str:
     try:
         macs = flops.compute(config, loc=setting[0], num_tokens=setting[1] or None).total_macs
     except ConfigError:
-        return "a setting that this network does not have"
-    return " ".join(operations(macs, "MACs"))
+        return "–"  # a setting that this network does not have
+    return operations(macs, "MACs", flops.baseline(config).total_macs)[0]

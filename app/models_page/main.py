@@ -23,6 +23,7 @@ def draw() -> None:
     arrived = st.session_state.pop(coming.ARRIVED, None)
     if arrived in names:
         st.session_state[PICKED] = arrived
+        bring.close()
     if st.session_state.get(PICKED) not in names and names:
         st.session_state[PICKED] = next(iter(names))
     own = coming.brought().kept

@@ -40,6 +40,10 @@ _LOSS_PARTS: Final = ("total", "plain", "tails", "rebuild", "overlap")
 _MAP_TOKENS: Final = (4, 8, 16)
 _MEASURED: Final = 400  # photographs an epoch
 _BATCH: Final = 32
+_WATCHED: Final = 8
+
+Setting = tuple[int, int]
+"""Block before which the module sits, and tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +193,8 @@ class Distiller:
             self._save()
         return self.model.eval()
 
-    def likeness(self, max_photos: int | None = None) -> tuple[tuple[Likeness, ...], dict[int, MapQuality]]:
-        """How close the student is at every location with a few token counts, and what its maps are like.
+    def likeness(self, max_photos: int | None = None) -> tuple[tuple[Likeness, ...], dict[Setting, MapQuality]]:
+        """How close the student is at every location with a few token counts, and what its maps are like there.
 
         Args:
             max_photos: So many photographs; None for all that were kept back.
@@ -215,7 +219,9 @@ class Distiller:
                 progress(self.step, self.total_steps, float(parts[0]))
         self.seconds += time.monotonic() - started
         last = self.epoch + 1 == self.settings.epochs
-        alike, maps = self.likeness(None if last else _MEASURED)
+        alike, quality_at = self.likeness(None if last else _MEASURED)
+        count = watched_tokens(self.model.config)
+        maps = {loc: quality_at[loc, count] for loc in self.model.config.tokenlearner_locs}
         record: dict[str, Any] = {
             "epoch": self.epoch,
             "seconds": round(self.seconds, 1),
@@ -323,7 +329,7 @@ def unexplained(student: Float[Tensor, "batch width"], teacher: Float[Tensor, "b
 @torch.inference_mode()
 def measure(
     model: TokenLearnerViT, teacher: TokenLearnerViT, photos: Photos, *, max_photos: int | None = None
-) -> tuple[tuple[Likeness, ...], dict[int, MapQuality]]:
+) -> tuple[tuple[Likeness, ...], dict[Setting, MapQuality]]:
     """Compare a student with its teacher on centred crops, at every location with a few token counts.
 
     Args:
@@ -335,9 +341,9 @@ def measure(
     config = model.eval().config
     count = min(len(photos), max_photos or len(photos))
     chosen = torch.linspace(0, len(photos) - 1, count, device=photos.pixels.device).round().long()
-    few = sorted({k for k in (1, 2, 4, 8, 16, config.num_tokens) if k <= config.num_tokens})
-    settings: list[tuple[int | None, int]] = [(None, 0), *((loc, k) for loc in config.tokenlearner_locs for k in few)]
-    map_tokens = min(8, config.num_tokens)
+    few = sorted({k for k in (1, 2, 4, _WATCHED, 16, config.num_tokens) if k <= config.num_tokens})
+    with_maps: list[Setting] = [(loc, k) for loc in config.tokenlearner_locs for k in few]
+    settings: list[tuple[int | None, int]] = [(None, 0), *with_maps]
     answers: dict[tuple[int | None, int], list[ModelOutput]] = {setting: [] for setting in settings}
     wanted: list[ModelOutput] = []
     maps: dict[int, list[np.ndarray]] = {loc: [] for loc in config.tokenlearner_locs}
@@ -350,7 +356,7 @@ def measure(
             if loc is not None:
                 source = model.tokenize(features[loc], k)
                 if k == few[-1]:
-                    shown = source.token_maps[:, 0, :map_tokens].unflatten(2, features[loc].grid_hw)
+                    shown = source.token_maps[:, 0].unflatten(2, features[loc].grid_hw)
                     maps[loc].extend(shown.float().cpu().numpy())
             answers[loc, k].append(model.suffix(source))
     names = torch.cat([output.logits.argmax(dim=1) for output in wanted])
@@ -364,7 +370,13 @@ def measure(
         )
         for (loc, k), outputs in answers.items()
     )
-    return alike, {loc: quality(found, (found[0].shape[1], found[0].shape[2])) for loc, found in maps.items()}
+    # The first maps are the same however many there are.
+    return alike, {(loc, k): quality([one[:k] for one in maps[loc]], config.grid_hw()) for loc, k in with_maps}
+
+
+def watched_tokens(config: ModelConfig) -> int:
+    """Tokens whose maps tell whether a place has collapsed: as many as one looks at."""
+    return min(_WATCHED, config.num_tokens)
 
 
 def freeze_shared_(model: TokenLearnerViT) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tokenlearner.cards import DataCredit, ModelCard
 from tokenlearner.engine.device import ComputeDevice
-from tokenlearner.training.distill import Distiller
+from tokenlearner.timm_models import before_blocks
+from tokenlearner.training.distill import Distiller, watched_tokens
 from tokenlearner.weights import save_checkpoint, utc_now
 
 
@@ -43,17 +44,17 @@ def export_student(
     settings, teacher = distiller.settings, distiller.start.card
     pretrained = bool(teacher.recipe.get("pretrained")) or teacher.trained
     alike, maps = distiller.likeness()
-    backbone = distiller.model.config.backbone
-    name = backbone.name if backbone is not None else teacher.name
-    places = ", ".join(map(str, distiller.model.config.tokenlearner_locs))
+    config = distiller.model.config
+    name = config.backbone.name if config.backbone is not None else teacher.name
+    collapsed = [loc for loc in config.tokenlearner_locs if maps[loc, watched_tokens(config)].collapsed]
     card = ModelCard(
         name=path.stem,
         title=f"{name} with TokenLearner, distilled",
-        config=distiller.model.config,
+        config=config,
         trained=pretrained,
         origin="trained",
-        summary=f"TokenLearners before block {places} stand in for the patches of {name}. They and the blocks behind "
-        "them learned, without labels, to answer as the network without them does.",
+        summary=f"TokenLearners {before_blocks(config.tokenlearner_locs)} stand in for the patches of {name}. They and "
+        "the blocks behind them learned, without labels, to answer as the network without them does.",
         data=(*teacher.data, photographs),
         recipe={"distillation": dataclasses.asdict(settings)},
         command=command,
@@ -65,13 +66,17 @@ def export_student(
                 "photographs": len(distiller.val),
                 "likeness to the teacher": [dataclasses.asdict(one) for one in alike],
             },
-            "maps": [{"loc": loc, **_rounded(found.to_dict())} for loc, found in maps.items()],
+            "maps": [{"loc": loc, "num_tokens": k, **_rounded(found.to_dict())} for (loc, k), found in maps.items()],
             "training": [_curve_row(record) for record in distiller.history],
         },
         provenance=teacher.provenance,
         notes=(
             f"Distilled for {distiller.epoch} of {settings.epochs} epochs.",
             "Agreement is with the teacher's first answer, not with the truth: no labels were used.",
+            *(
+                f"The maps before block {loc} have collapsed: they are nearly uniform, or nearly all the same."
+                for loc in collapsed
+            ),
             *(() if pretrained else ("The teacher's weights were random: the answers mean nothing.",)),
             *notes,
         ),
