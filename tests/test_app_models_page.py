@@ -430,6 +430,8 @@ def test_a_distilled_card_is_read_without_accuracies(tmp_path):
         "Coverage": settings,
     }
     assert facts.conditions(card) == "Measured on 6 photographs kept back, against the teacher."
+    learned = dataclasses.replace(card, trained=True)
+    assert facts.not_claimed(ModelChoice(learned, path, 1))[0].startswith("Anything about accuracy: what was measured")
 
 
 def test_a_video_model_has_a_table_for_each_question():

@@ -86,7 +86,7 @@ def test_a_run_that_was_cut_off_ends_where_one_that_was_not_does(tmp_path, photo
         pass
 
     def cut(step, total, loss):
-        if step == whole.steps_per_epoch + 3:
+        if step > whole.steps_per_epoch:
             raise CutOffError
 
     with pytest.raises(CutOffError):
@@ -107,6 +107,16 @@ def test_the_state_of_another_run_is_refused(tmp_path, photos):
     (tmp_path / "state.pt").write_bytes(b"no state")
     with pytest.raises(CheckpointError, match="holds the state of another run"):
         Distiller(tiny_timm(), photos, FEW, tmp_path, bf16=False)
+
+
+def test_other_photographs_or_other_weights_of_the_teacher_are_another_run(tmp_path, photos):
+    Distiller(tiny_timm(), photos, FEW, tmp_path, bf16=False)._save()
+    others = (photographs(96, 7), photos[1])
+    with pytest.raises(CheckpointError, match="weights or photographs differ"):
+        Distiller(tiny_timm(), others, FEW, tmp_path, bf16=False)
+    with pytest.raises(CheckpointError, match="weights or photographs differ"):
+        Distiller(tiny_timm(seed=1), photos, FEW, tmp_path, bf16=False)
+    assert Distiller(tiny_timm(), photos, FEW, tmp_path, bf16=False).epoch == 0
 
 
 def test_a_network_without_modules_cannot_learn(tmp_path, photos):
@@ -151,6 +161,7 @@ def test_the_command_leaves_a_checkpoint_that_loads_with_its_card(folder, tmp_pa
     path = out / "vit_tiny_patch16_224-tokenlearner.safetensors"
     assert str(path) in said.out
     assert "18 photographs to learn from, 2 to measure on" in said.out
+    assert [line.split()[1] for line in said.out.splitlines() if line.startswith("epoch")] == ["0", "1"]
     collapsed = json.loads((out / "history.jsonl").read_text().splitlines()[-1])["collapsed"]
     assert code == (1 if collapsed else 0)
     loaded = load_checkpoint(path)
@@ -160,6 +171,8 @@ def test_the_command_leaves_a_checkpoint_that_loads_with_its_card(folder, tmp_pa
     assert card.trained is False  # its teacher was random
     assert any("teacher's weights were random" in note for note in card.notes)
     assert card.data[-1].name == "Discs"
+    assert card.command.startswith("python -m tokenlearner distill photos -o out --backbone vit_tiny_patch16_224 ")
+    assert "--module-lr 0.01" in card.command
     rows = card.metrics["distillation"]["likeness to the teacher"]
     assert {(row["loc"], row["num_tokens"]) for row in rows} == {
         (None, 0),
@@ -187,8 +200,9 @@ def test_the_same_command_again_goes_on_and_other_settings_are_refused(folder, t
     capsys.readouterr()
     assert main(command(folder, out, "--seed", "5")) == 1
     assert "holds the state of another run" in capsys.readouterr().err
-    assert main(command(folder, out, "--loc", "3")) == 1
-    assert "holds a run of another network" in capsys.readouterr().err
+    for other in (["--loc", "3"], ["--img-size", "48"], ["--option", "depth=5"]):
+        assert main(command(folder, out, *other)) == 1
+        assert "holds a run of another network" in capsys.readouterr().err
 
 
 def test_a_folder_without_photographs_is_refused_in_a_sentence(tmp_path, capsys):

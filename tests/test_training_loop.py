@@ -91,7 +91,7 @@ def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
     run._save()
     recipe = tiny_recipe()
     other = dataclasses.replace(recipe, model={**recipe.model, "mlp_dim": 28})
-    with pytest.raises(CheckpointError, match="does not continue this recipe"):
+    with pytest.raises(CheckpointError, match="holds the state of another run"):
         trainer(tmp_path / "run", other)
 
 

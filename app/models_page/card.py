@@ -73,7 +73,7 @@ def overview(model: ModelChoice) -> None:
         for credit in card.data:
             name = f"[{plain(credit.name)}]({credit.url})" if credit.url.startswith("https://") else plain(credit.name)
             st.markdown(f"{name} · licence **{plain(credit.licence)}**")
-            more = ". ".join(part for part in (credit.attribution, credit.split) if part)
+            more = ". ".join(part.rstrip(".") for part in (credit.attribution, credit.split) if part)
             if more:
                 st.caption(plain(f"{more}."))
         st.markdown("##### Network")

@@ -223,6 +223,8 @@ def not_claimed(model: ModelChoice) -> tuple[str, ...]:
         claims.append(
             "Anything about pictures of other origin: the accuracy holds for unseen pictures of the same data sets."
         )
+    elif "distillation" in card.metrics:
+        claims.append("Anything about accuracy: what was measured is how like its teacher it answers.")
     setting, tests = looking(card)
     for one in tests:
         if one.share is not None and not one.beats_guessing:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenlearner.cli.again import command_line
+from tokenlearner.cli.learning import add_device_options, learn, refuse_collapsed
 from tokenlearner.cli.timm_network import add_options, as_written, asked_network
-from tokenlearner.errors import ConfigError, TrainingError
+from tokenlearner.errors import ConfigError
 
 if TYPE_CHECKING:
     from tokenlearner.config import ModelConfig
@@ -46,15 +47,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--limit", type=int, default=10_000, metavar="N", help="photographs, at most (default: 10000)")
     parser.add_argument("--data-name", help="what the card calls the photographs (default: the folders' names)")
     parser.add_argument("--data-licence", default="unknown", help="their licence, for the card")
-    parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
-    parser.add_argument("--threads", type=int, help="CPU threads")
+    add_device_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Distill, and say where the checkpoint is."""
     import torch
-    from tqdm import tqdm
 
     from tokenlearner.cards import DataCredit
     from tokenlearner.engine.device import pick_device
@@ -72,16 +71,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{start.card.title}, on {compute.label}; state in {args.output}")
     print(f"{len(photos[0])} photographs to learn from, {len(photos[1])} to measure on")
     distiller = Distiller(start, photos, settings, args.output)
-    with tqdm(total=distiller.total_steps, initial=distiller.step, unit="step", mininterval=5) as bar:
-
-        def progress(step: int, total: int, loss: float) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{loss:.3f}", epoch=distiller.epoch, refresh=False)
-            if step % distiller.steps_per_epoch == 1 and distiller.history:
-                tqdm.write(_epoch_line(distiller.history[-1]))
-
-        distiller.run(progress)
-    print(_epoch_line(distiller.history[-1]))
+    learn(distiller, _epoch_line)
     backbone = start.model.config.backbone
     assert backbone is not None
     path = args.output / f"{args.name or backbone.name.replace('.', '-') + '-tokenlearner'}.safetensors"
@@ -90,14 +80,12 @@ def run(args: argparse.Namespace) -> int:
         licence=args.data_licence,
         split=f"{len(photos[0])} photographs to learn from, {len(photos[1])} to measure on; labels were not used",
     )
-    card = export_student(distiller, path, photographs=learned, command=_command(args), device=compute)
+    export_student(distiller, path, photographs=learned, command=_command(args), device=compute)
     print(path)
-    if collapsed := distiller.history[-1]["collapsed"]:
-        places = ", ".join(f"block {loc}" for loc in collapsed)
-        raise TrainingError(
-            f"The maps of {card.name} before {places} have collapsed: they are nearly uniform or nearly all the same. "
-            "Give more photographs, more epochs, or a higher --module-lr, and another folder."
-        )
+    refuse_collapsed(
+        distiller.history[-1]["collapsed"],
+        "Give more photographs, more epochs, or a higher --module-lr, and another folder.",
+    )
     return 0
 
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from tokenlearner.errors import TrainingError
+from tokenlearner.cli.learning import add_device_options, learn, refuse_collapsed
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,15 +33,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SENTENCE",
         help="something about this run that its card must say",
     )
-    parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
-    parser.add_argument("--threads", type=int, help="CPU threads")
+    add_device_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
     import torch
-    from tqdm import tqdm
 
     from tokenlearner.engine.device import pick_device
     from tokenlearner.training.export import export
@@ -62,30 +60,19 @@ def run(args: argparse.Namespace) -> int:
     if args.export is not None:
         print(export(trainer, args.export, command=command, device=compute, notes=args.note))
         return 0
-    with tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", mininterval=5) as bar:
-
-        def progress(step: int, total: int, loss: float) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{loss:.3f}", epoch=trainer.epoch, refresh=False)
-            if step % trainer.steps_per_epoch == 1 and trainer.history:
-                tqdm.write(_epoch_line(trainer.history[-1]))
-
-        trainer.run(progress)
+    learn(trainer, _epoch_line)
     print(export(trainer, run_dir, command=command, device=compute, notes=args.note))
-    collapsed = trainer.history[-1]["collapsed"]
-    if collapsed:
-        places = ", ".join(f"block {loc}" for loc in collapsed)
-        raise TrainingError(
-            f"The maps before {places} have collapsed: they are nearly uniform or nearly all the same. "
-            "Raise the recipe's rebuild and overlap weights, or map_init_std, and train anew."
-        )
+    refuse_collapsed(
+        trainer.history[-1]["collapsed"],
+        "Raise the recipe's rebuild and overlap weights, or map_init_std, and train anew.",
+    )
     return 0
 
 
 def _epoch_line(record: dict[str, Any]) -> str:
     top1 = "  ".join(f"{setting} {value:.1%}" for setting, value in record["top1"].items())
     maps = "  ".join(
-        f"block {loc}: {value:.2f}/{record['overlap'][loc]:.2f}/{record['adaptivity'][loc]:.2f}"
+        f"block {loc}: {value:.2f}/{record['overlap'][loc] or 0:.2f}/{record['adaptivity'][loc]:.2f}"
         for loc, value in record["entropy"].items()
     )
     return f"epoch {record['epoch']}  top-1 {top1}\n    entropy/overlap/adaptivity {maps}"

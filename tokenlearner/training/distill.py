@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import json
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,17 +26,16 @@ from torch import Tensor, nn
 from tokenlearner.analysis.maps import MapQuality, quality
 from tokenlearner.config import ModelConfig
 from tokenlearner.data.photos import Photos, uniform
-from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.errors import ConfigError
 from tokenlearner.layers import TokenLearnerV11, init_map_logits_
 from tokenlearner.model import FeatureMap, ModelOutput, Tokenized, TokenLearnerViT
 from tokenlearner.training.augment import centre_crops, random_crops
+from tokenlearner.training.epochs import EpochRun, StepProgress, keep_peak_rates, set_rates
 from tokenlearner.training.losses import distillation
 from tokenlearner.training.precision import Replica, has_fast_bf16
-from tokenlearner.training.run_folder import STATE, save_run
-from tokenlearner.training.steps import first_tokens, map_losses, tokenize_exactly
+from tokenlearner.training.steps import StepLoss, first_tokens, map_losses, tokenize_exactly
 from tokenlearner.weights import LoadedModel
 
-_LOSS_PARTS: Final = ("total", "plain", "tails", "rebuild", "overlap")
 _MAP_TOKENS: Final = (4, 8, 16)
 _MEASURED: Final = 400  # photographs an epoch
 _BATCH: Final = 32
@@ -105,20 +104,8 @@ class Likeness:
     unexplained: float
 
 
-@dataclass(frozen=True)
-class _Loss:
-    total: Float[Tensor, ""]
-    plain: Float[Tensor, ""]
-    tails: Float[Tensor, ""]
-    rebuild: Float[Tensor, ""]
-    overlap: Float[Tensor, ""]
-
-
-class Distiller:
-    """One run of distillation in a folder of its own.
-
-    The folder holds `state.pt` after each whole epoch, and `history.jsonl` with a line an epoch. A run that was cut off
-    goes on from there and sees the same batches as one that was not.
+class Distiller(EpochRun):
+    """One run of distillation.
 
     Args:
         start: The network with its untrained modules (v1.1, without TokenFuser); its plain path is the teacher.
@@ -143,9 +130,18 @@ class Distiller:
     ) -> None:
         config = start.model.config
         _check(config)
-        self.start, self.settings, self.run_dir = start, settings, run_dir
+        self.start, self.settings = start, settings
         self.train, self.val = photos
-        self.device = self.train.pixels.device
+        device = self.train.pixels.device
+        super().__init__(
+            run_dir,
+            device,
+            photographs=len(self.train),
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            bf16=has_fast_bf16(device) if bf16 is None else bf16,
+        )
         self.teacher = copy.deepcopy(start.model).to(self.device).eval().requires_grad_(False)
         self.model = copy.deepcopy(start.model).to(self.device)
         with torch.random.fork_rng(devices=[]):
@@ -156,41 +152,20 @@ class Distiller:
         self.model.token_learners.to(self.device)
         freeze_shared_(self.model)
         self.optimizer = _optimizer(self.model, settings)
-        self.epoch, self.step, self.seconds = 0, 0, 0.0
-        self.history: list[dict[str, Any]] = []
-        run_dir.mkdir(parents=True, exist_ok=True)
+        self._run = self._identity()
         self._resume()
-        self.bf16 = has_fast_bf16(self.device) if bf16 is None else bf16
         self.replica = Replica(self.model, bf16=self.bf16)
 
-    @property
-    def precision(self) -> str:
-        """Precision of the computation, in words."""
-        return "bfloat16 with float32 master weights" if self.bf16 else "float32"
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches an epoch; what is left over comes in the next one."""
-        return max(1, len(self.train) // self.settings.batch_size)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.steps_per_epoch * self.settings.epochs
-
-    def run(self, progress: Callable[[int, int, float], None] | None = None) -> TokenLearnerViT:
+    def run(self, progress: StepProgress | None = None) -> TokenLearnerViT:
         """Learn until all epochs are done.
 
         Args:
-            progress: Called after each step with (steps done, steps in all, loss).
+            progress: Called every few steps.
 
         Returns:
             The student, on the device, in evaluation mode.
         """
-        while self.epoch < self.settings.epochs:
-            self._run_epoch(progress)
-            self.epoch += 1
-            self._save()
+        self._learn(progress)
         return self.model.eval()
 
     def likeness(self, max_photos: int | None = None) -> tuple[tuple[Likeness, ...], dict[Setting, MapQuality]]:
@@ -201,38 +176,21 @@ class Distiller:
         """
         return measure(self.model, self.teacher, self.val, max_photos=max_photos)
 
-    def _run_epoch(self, progress: Callable[[int, int, float], None] | None) -> None:
-        started = time.monotonic()
-        seed = self.settings.seed * 100_003 + self.epoch
-        torch.manual_seed(seed)
-        draw = random.Random(seed)
-        generator = torch.Generator(self.device).manual_seed(seed)
-        order = torch.randperm(len(self.train), generator=generator, device=self.device)
-        size = self.settings.batch_size
+    def _begin_epoch(self) -> None:
         self.replica.model.eval()  # nothing here is stochastic, and timm's dropout stays off
-        sums = torch.zeros(len(_LOSS_PARTS), device=self.device)
-        for i in range(self.steps_per_epoch):
-            parts = self._step(order[i * size : (i + 1) * size], draw, generator)
-            sums += parts / self.steps_per_epoch
-            self.step += 1
-            if progress is not None:
-                progress(self.step, self.total_steps, float(parts[0]))
-        self.seconds += time.monotonic() - started
+
+    def _measure(self) -> dict[str, Any]:
         last = self.epoch + 1 == self.settings.epochs
         alike, quality_at = self.likeness(None if last else _MEASURED)
         count = watched_tokens(self.model.config)
         maps = {loc: quality_at[loc, count] for loc in self.model.config.tokenlearner_locs}
-        record: dict[str, Any] = {
-            "epoch": self.epoch,
-            "seconds": round(self.seconds, 1),
-            "loss": {name: round(float(value), 5) for name, value in zip(_LOSS_PARTS, sums, strict=True)},
+        return {
             "likeness": [dataclasses.asdict(one) for one in alike],
             "maps": {str(loc): found.to_dict() for loc, found in maps.items()},
             "collapsed": [loc for loc, found in maps.items() if found.collapsed],
         }
-        self.history.append(record)
 
-    def _step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> Float[Tensor, " parts"]:
+    def _train_step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> StepLoss:
         scale = uniform(len(chosen), self.settings.min_scale, 1.0, generator)
         rgb = random_crops(self.train, chosen, self.model.config.img_size, scale, generator)
         loss = self._loss((rgb - self.model.mean) / self.model.std, draw)
@@ -240,14 +198,12 @@ class Distiller:
         self.replica.pull_gradients()
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         nn.utils.clip_grad_norm_(learning, self.settings.clip_norm)
-        share = self._rate_share()
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * group["peak_lr"]
+        set_rates(self.optimizer, self._rate_share())
         self.optimizer.step()
         self.replica.push_weights()
-        return torch.stack([getattr(loss, part).detach().float() for part in _LOSS_PARTS])
+        return loss
 
-    def _loss(self, pixels: Tensor, draw: random.Random) -> _Loss:
+    def _loss(self, pixels: Tensor, draw: random.Random) -> StepLoss:
         settings, model, config = self.settings, self.replica.model, self.model.config
         first = config.tokenlearner_locs[0]
         with torch.no_grad():
@@ -267,7 +223,7 @@ class Distiller:
             rebuild, overlap = rebuild + rebuild_here, overlap + overlap_here
         tails, rebuild, overlap = (part / len(config.tokenlearner_locs) for part in (tails, rebuild, overlap))
         total = settings.plain * plain + tails + settings.rebuild * rebuild + settings.overlap * overlap
-        return _Loss(total, plain, tails, rebuild, overlap)
+        return StepLoss(total, plain, tails, rebuild, overlap)
 
     def _rate_share(self) -> float:
         """Share of the peak rates: linear warm-up, then linear to zero."""
@@ -275,37 +231,24 @@ class Distiller:
         return warmup * (self.total_steps - self.step) / self.total_steps
 
     def _identity(self) -> str:
-        """What a state must agree with to be continued."""
-        return json.dumps([dataclasses.asdict(self.settings), self.model.config.to_dict(), len(self.train)])
+        """What a state must agree with to be continued: settings, network, its weights, and the photographs."""
+        weights = [float(one.double().sum()) for one in self.teacher.parameters()]
+        photographs = [len(self.train), int(self.train.pixels.sum(dtype=torch.int64))]
+        parts = [dataclasses.asdict(self.settings), self.model.config.to_dict(), weights, photographs]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _save(self) -> None:
-        state = {
-            "run": self._identity(),
+    def _state(self) -> dict[str, Any]:
+        return {
+            "run": self._run,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
         }
-        save_run(self.run_dir, state, self.history)
 
-    def _resume(self) -> None:
-        path = self.run_dir / STATE
-        if not path.exists():
-            return
-        other = f"{path} holds the state of another run. Give the same settings and photographs, or another folder."
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            if state["run"] != self._identity():
-                raise CheckpointError(other)
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except CheckpointError:
-            raise
-        except Exception as error:  # a damaged file fails in many ways
-            raise CheckpointError(other) from error
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self.history = json.loads(state["history"])
+    def _load(self, state: Mapping[str, Any]) -> None:
+        if state["run"] != self._run:
+            raise ValueError("settings, network, weights or photographs differ")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 def unlike(student: ModelOutput, teacher: ModelOutput, config: ModelConfig) -> Float[Tensor, ""]:
@@ -399,7 +342,7 @@ def _check(config: ModelConfig) -> None:
         raise ConfigError("Distillation needs an image network with TokenLearner v1.1, without TokenFuser.")
 
 
-def _optimizer(model: TokenLearnerViT, settings: DistillSettings) -> torch.optim.AdamW:
+def _optimizer(model: TokenLearnerViT, settings: DistillSettings) -> torch.optim.Optimizer:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -416,9 +359,7 @@ def _optimizer(model: TokenLearnerViT, settings: DistillSettings) -> torch.optim
         ],
         betas=(0.9, 0.98),
     )
-    for group in optimizer.param_groups:
-        group["peak_lr"] = group["lr"]
-    return optimizer
+    return keep_peak_rates(optimizer)
 
 
 def _dtype(model: TokenLearnerViT) -> torch.dtype:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import copy
 import json
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenlearner.config import ModelConfig
-from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.errors import ConfigError
 from tokenlearner.layers import TokenLearnerV10, TokenLearnerV11, init_map_logits_
 from tokenlearner.model import TokenLearnerViT
 from tokenlearner.training.batches import TrainingData, draw_batch
+from tokenlearner.training.epochs import EpochRun, StepProgress, keep_peak_rates, set_rates
 from tokenlearner.training.inflate import inflate_
 from tokenlearner.training.monitor import EpochMeasures, measure
 from tokenlearner.training.precision import Replica, has_fast_bf16
 from tokenlearner.training.recipe import Recipe
-from tokenlearner.training.run_folder import STATE, save_run
+from tokenlearner.training.run_folder import STATE
 from tokenlearner.training.steps import StepLoss, elastic_loss, single_loss
 from tokenlearner.weights import load_model
 
@@ -31,16 +30,10 @@ _CANVAS_SHAPES: Final = (1.0, 1.0, 4 / 3, 3 / 4)  # width / height, drawn anew e
 _TAIL_TOKENS: Final = (1, 2, 4, 8, 8, 16, 16, 16)
 _MAP_TOKENS: Final = (4, 8, 16)
 _MEASURED: Final = 400  # validation photographs an epoch
-_LOSS_PARTS: Final = ("total", "plain", "tails", "rebuild", "overlap")
-_SPOKEN: Final = 10  # steps between two reports of the loss
 
 
-class Trainer:
-    """One run of a recipe in a folder of its own.
-
-    The folder holds `state.pt` (weights, their average, the optimiser, after the last whole epoch) and
-    `history.jsonl` (one line an epoch). A run that was cut off goes on from there and sees the same
-    batches as one that was not.
+class Trainer(EpochRun):
+    """One run of a recipe, which keeps a running average of the weights too.
 
     Args:
         recipe: What to do.
@@ -53,7 +46,16 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, data: TrainingData, run_dir: Path, device: torch.device, *, bf16: bool | None = None
     ) -> None:
-        self.recipe, self.data, self.run_dir, self.device = recipe, data, run_dir, device
+        super().__init__(
+            run_dir,
+            device,
+            photographs=len(data.train),
+            batch_size=recipe.optimizer.batch_size,
+            epochs=recipe.epochs,
+            seed=recipe.seed,
+            bf16=has_fast_bf16(device) if bf16 is None else bf16,
+        )
+        self.recipe, self.data = recipe, data
         config = recipe.model_config(data.class_names)
         _check_trainable(config, recipe)
         torch.manual_seed(recipe.seed)
@@ -66,41 +68,19 @@ class Trainer:
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval()
         self.optimizers = _optimizers(self.model, recipe)
-        self.epoch, self.step, self.seconds = 0, 0, 0.0
-        self.history: list[dict[str, Any]] = []
-        run_dir.mkdir(parents=True, exist_ok=True)
         self._resume()
-        self.bf16 = has_fast_bf16(device) if bf16 is None else bf16
         self.replica = Replica(self.model, bf16=self.bf16, exact_maps=recipe.elastic)
 
-    @property
-    def precision(self) -> str:
-        """Precision of the computation, in words."""
-        return "bfloat16 with float32 master weights" if self.bf16 else "float32"
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches an epoch; what is left over comes in the next one."""
-        return max(1, len(self.data.train) // self.recipe.optimizer.batch_size)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole recipe."""
-        return self.steps_per_epoch * self.recipe.epochs
-
-    def run(self, progress: Callable[[int, int, float], None] | None = None) -> TokenLearnerViT:
+    def run(self, progress: StepProgress | None = None) -> TokenLearnerViT:
         """Train until the recipe ends.
 
         Args:
-            progress: Called after each step with (steps done, steps in all, loss).
+            progress: Called every few steps.
 
         Returns:
             The average of the weights, on the device, in evaluation mode.
         """
-        while self.epoch < self.recipe.epochs:
-            self._run_epoch(progress)
-            self.epoch += 1
-            self._save()
+        self._learn(progress)
         return self.average
 
     def rate_share(self, step: int) -> float:
@@ -110,41 +90,20 @@ class Trainer:
         decay = min(1.0, (self.total_steps - step) / max(settings.decay_share * self.total_steps, 1))
         return warmup * decay
 
-    def _run_epoch(self, progress: Callable[[int, int, float], None] | None) -> None:
-        started = time.monotonic()
-        seed = self.recipe.seed * 100_003 + self.epoch
-        torch.manual_seed(seed)
-        draw = random.Random(seed)
-        generator = torch.Generator(self.device).manual_seed(seed)
-        order = torch.randperm(len(self.data.train), generator=generator, device=self.device)
-        size = self.recipe.optimizer.batch_size
+    def _begin_epoch(self) -> None:
         self.replica.model.train()
-        sums = torch.zeros(len(_LOSS_PARTS), device=self.device)  # read once an epoch: reading waits for the device
-        for i in range(self.steps_per_epoch):
-            sums += self._train_step(order[i * size : (i + 1) * size], draw, generator) / self.steps_per_epoch
-            self.step += 1
-            if progress is not None and (self.step % _SPOKEN == 0 or i + 1 == self.steps_per_epoch):
-                progress(self.step, self.total_steps, float(sums[0]) * self.steps_per_epoch / (i + 1))
-        losses = dict(zip(_LOSS_PARTS, sums.tolist(), strict=True))
-        self.seconds += time.monotonic() - started
+
+    def _measure(self) -> dict[str, Any] | None:
         last = self.epoch + 1 == self.recipe.epochs
         if (self.epoch + 1) % self.recipe.measure_every and not last:
-            return
+            return None
         side = self.recipe.stage_at(self.epoch).img_sizes[0]
         measures: EpochMeasures = measure(
             self.average, self.data, side, self.recipe, max_photos=None if last else _MEASURED
         )
-        record = {
-            "epoch": self.epoch,
-            "seconds": round(self.seconds, 1),
-            "img_size": side,
-            "loss": {name: round(value, 4) for name, value in losses.items()},
-            **measures.to_dict(),
-            "collapsed": measures.collapsed,
-        }
-        self.history.append(record)
+        return {"img_size": side, **measures.to_dict(), "collapsed": measures.collapsed}
 
-    def _train_step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> Float[Tensor, " parts"]:
+    def _train_step(self, chosen: Tensor, draw: random.Random, generator: torch.Generator) -> StepLoss:
         recipe, config = self.recipe, self.model.config
         side = draw.choice(recipe.stage_at(self.epoch).img_sizes)
         canvas = canvas_hw(side, draw.choice(_CANVAS_SHAPES), config.patch_size)
@@ -158,12 +117,11 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimizer.clip_norm, foreach=True)
         share = self.rate_share(self.step)
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = share * group["peak_lr"]
+            set_rates(optimizer, share)
             optimizer.step()
         self.replica.push_weights()
         self._update_average()
-        return torch.stack([getattr(loss, part).detach() for part in _LOSS_PARTS])
+        return loss
 
     def _loss(self, pixels: Tensor, target: Tensor, draw: random.Random) -> StepLoss:
         recipe, config = self.recipe, self.model.config
@@ -190,34 +148,19 @@ class Trainer:
             else:
                 average.copy_(current)
 
-    def _save(self) -> None:
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "recipe": json.dumps(self.recipe.to_dict()),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
         }
-        save_run(self.run_dir, state, self.history)
 
-    def _resume(self) -> None:
-        path = self.run_dir / STATE
-        if not path.exists():
-            return
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(kept)
-        except (RuntimeError, KeyError, ValueError, OSError) as error:
-            raise CheckpointError(
-                f"{path} does not continue this recipe ({str(error).splitlines()[0]}). Choose another folder."
-            ) from error
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self.history = json.loads(state["history"])
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
 
 
 def _check_trainable(config: ModelConfig, recipe: Recipe) -> None:
@@ -259,7 +202,4 @@ def _optimizers(model: TokenLearnerViT, recipe: Recipe) -> tuple[torch.optim.Opt
         betas=(0.9, 0.98),
         foreach=True,
     )
-    for optimizer in (muon, adamw):
-        for group in optimizer.param_groups:
-            group["peak_lr"] = group["lr"]
-    return muon, adamw
+    return keep_peak_rates(muon), keep_peak_rates(adamw)

@@ -21,8 +21,8 @@ class StepLoss:
 
     Attributes:
         total: What is minimised.
-        plain: Cross entropy of the network without a module; 0 if it was not run.
-        tails: Mean cross entropy of all (location, k) tails.
+        plain: Of the network without a module, cross entropy or difference from a teacher; 0 if it was not run.
+        tails: The same of all (location, k) tails.
         rebuild: See `rebuild_error`.
         overlap: See `map_overlap`.
     """
