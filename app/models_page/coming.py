@@ -10,6 +10,7 @@ import streamlit as st
 from app import waiting
 from app.brought import BROUGHT, BroughtModels, ModelLimits
 from app.explore.page import Here
+from app.fragments import fragment
 from app.jobs import Job, JobState, Ticket
 from app.models import ModelChoice
 from app.models_page import scenic_fields
@@ -57,7 +58,7 @@ def is_coming() -> bool:
     return st.session_state.get(_JOB) is not None
 
 
-@st.fragment(run_every=waiting.EVERY_S)
+@fragment(run_every=waiting.EVERY_S)
 def progress() -> None:
     """Draw how far it is, until it is there or refused."""
     job: Job[ModelChoice] | None = st.session_state.get(_JOB)

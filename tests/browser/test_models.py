@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.brought_cases import scenic_file
 from tests.browser.limits import LIMIT_MS, SETTLE_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -49,6 +50,22 @@ def test_a_pickled_file_is_refused_in_a_sentence(page):
         {"name": "weights.pt", "mimeType": "application/octet-stream", "buffer": b"PK\x03\x04 no"}
     )
     expect(page.get_by_text("weights.pt is a zip archive")).to_be_visible(timeout=SETTLE_MS)
+
+
+def test_a_scenic_file_that_lacks_an_option_is_read_once_its_field_says_it(page, tmp_path):
+    source = tmp_path / "vit.msgpack"
+    source.write_bytes(scenic_file(tmp_path))
+    page.locator(".st-key-bring-file input[type=file]").set_input_files(source)
+    expect(page.get_by_text("do not tell before which of the 3 blocks")).to_be_visible(timeout=SETTLE_MS)
+    page.get_by_role("button", name="Scenic: what its file does not tell").click()
+    page.get_by_role("spinbutton", name="Block before which").fill("1")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Read it again").click()
+    title = page.locator(".st-key-models-card h3")
+    expect(title).to_have_text("Imported from Scenic: vit.msgpack", timeout=LIMIT_MS)
+    page.get_by_role("button", name="Forget").click()
+    expect(title).not_to_have_text("Imported from Scenic: vit.msgpack", timeout=SETTLE_MS)
 
 
 def test_a_network_of_timm_is_built_marked_and_shown_in_explore(page):
