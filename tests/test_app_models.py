@@ -102,8 +102,13 @@ def test_the_slower_of_decoding_and_network_decides_how_long_it_takes():
     decoding = estimate(CLIP, TINY, sampling=sampling, pace=Pace(1e-9, 2.0))
     assert (network.frames, network.frames_in_range) == (100, 250)
     assert network.seconds == pytest.approx(1000 * gmacs * 100)
-    assert decoding.seconds == pytest.approx(2.0 * (100 + 0.1 * 150) * 80 * 46 / 1e6)
+    assert decoding.seconds == pytest.approx(2.0 * 250 * 80 * 46 / 1e6)  # all of them are played
     assert estimate(CLIP, TINY, sampling=sampling).seconds is None
+
+
+def test_frames_that_are_not_even_played_cost_their_decoding_alone():
+    one = estimate(CLIP, TINY, sampling=Sampling(end_s=10.0, max_frames=1), pace=Pace(1e-9, 2.0))
+    assert one.seconds == pytest.approx(2.0 * (1 + 0.1 * 249) * 80 * 46 / 1e6)
 
 
 @pytest.mark.parametrize(
