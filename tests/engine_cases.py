@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tokenlearner.config import ModelConfig, TokenLearnerConfig
-from tokenlearner.engine import Analysis, Engine
+from tokenlearner.engine import Analysis, Engine, Geometry
 from tokenlearner.errors import FeaturesGone, FeaturesNotKept
 from tokenlearner.layers import init_map_logits_
 from tokenlearner.media import VideoWriter
@@ -58,6 +58,13 @@ def can_rerun(engine: Engine, analysis: Analysis, loc: Any = "same") -> bool:
     except (FeaturesGone, FeaturesNotKept):
         return False
     return True
+
+
+def cell_xywh(geometry: Geometry, row: int, column: int) -> tuple[float, float, float, float]:
+    """The frame pixels under one grid cell as (left, top, width, height)."""
+    left, top, width, height = geometry.box_xywh
+    rows, columns = geometry.grid_hw
+    return left + column * width / columns, top + row * height / rows, width / columns, height / rows
 
 
 def pictures(count: int, frame_hw: tuple[int, int], seed: int = 0) -> list[np.ndarray]:

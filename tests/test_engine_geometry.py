@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.engine_cases import TINY
+from tests.engine_cases import TINY, cell_xywh
 from tokenlearner.engine.geometry import MAX_STRETCH, Geometry, plan_geometry
 from tokenlearner.errors import ConfigError
 
@@ -90,30 +90,10 @@ def test_patches_that_are_not_square_keep_the_frame_in_shape():
 
 
 @pytest.mark.parametrize("resize", ["whole", "crop"])
-def test_cells_tile_the_box_and_points_find_their_cell(resize):
-    geometry = plan_geometry(LARGE, (355, 640), resize=resize)
-    rows, columns = geometry.grid_hw
-    left, top, width, height = geometry.box_xywh
-    area = 0.0
-    for row in range(rows):
-        for column in range(columns):
-            x, y, cell_width, cell_height = geometry.cell_xywh(row, column)
-            area += cell_width * cell_height
-            assert geometry.cell_at(x + cell_width / 2, y + cell_height / 2) == (row, column)
-    assert area == pytest.approx(width * height)
-    x, y, cell_width, cell_height = geometry.cell_xywh(rows - 1, columns - 1)
-    assert (x + cell_width, y + cell_height) == pytest.approx((left + width, top + height))
-    assert geometry.cell_at(left - 0.5, top + 0.0) is None
-    assert geometry.cell_at(left + 0.0, top + height + 0.0) is None
-    with pytest.raises(IndexError, match=rf"\({rows}, 0\)"):
-        geometry.cell_xywh(rows, 0)
-
-
-@pytest.mark.parametrize("resize", ["whole", "crop"])
 @pytest.mark.parametrize("cell", [(0, 0), (3, 7), (8, 2)])
 def test_frame_pixels_under_a_cell_end_up_in_the_patch_of_that_cell(resize, cell):
     geometry = plan_geometry(LARGE, (720, 1280), resize=resize)
-    x, y, width, height = (round(value) for value in geometry.cell_xywh(*cell))
+    x, y, width, height = (round(value) for value in cell_xywh(geometry, *cell))
     frame = np.zeros((720, 1280, 3), np.uint8)
     frame[y : y + height, x : x + width] = (10, 200, 90)
     rows, columns = geometry.grid_hw

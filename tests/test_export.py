@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.engine_cases import VIDEO, pictures, tiny_model, write_clip, write_photo
+from tests.engine_cases import VIDEO, cell_xywh, pictures, tiny_model, write_clip, write_photo
 from tokenlearner import export
 from tokenlearner.engine import AnalysisSettings, ComputeDevice, Engine
 from tokenlearner.errors import Cancelled, ConfigError, MediaError
@@ -76,7 +76,7 @@ def test_other_words_are_no_view(text):
 def test_the_map_of_a_frame_is_drawn_where_its_cell_lies(found):
     grey = np.full((240, 400, 3), 120, np.uint8)
     painter = OverlayPainter(one_cell(found, token=2, step=3, row=0, column=4), View("heat", 2))
-    x, y, width, height = (round(v) for v in found.geometry.cell_xywh(0, 4))
+    x, y, width, height = (round(v) for v in cell_xywh(found.geometry, 0, 4))
     drawn = painter.paint(grey, 0.3)[:240]
     hot = drawn[y + height // 2, x + width // 2]
     expected = 120 + 0.7 * (HEAT_LUT[255].astype(float) - 120)
@@ -103,7 +103,7 @@ def test_every_token_has_its_own_colour(found):
     analysis = with_maps(found, maps)
     drawn = OverlayPainter(analysis).paint(np.full((240, 400, 3), 120, np.uint8), 0.0)
     for token in range(6):
-        x, y, width, height = found.geometry.cell_xywh(token // 3, 2 * (token % 3))
+        x, y, width, height = cell_xywh(found.geometry, token // 3, 2 * (token % 3))
         pixel = drawn[round(y + height / 2), round(x + width / 2)]
         assert pixel == pytest.approx(120 + 0.7 * (np.array(token_color(token), float) - 120), abs=6)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.engine_cases import TINY, pictures, tiny_model, write_clip
 from tests.test_engine import CPU
 from tokenlearner import flops
-from tokenlearner.agreement import Agreement, agreement, group_of, softmax, total_variation
+from tokenlearner.agreement import Agreement, agreement, softmax, total_variation
 from tokenlearner.engine import AnalysisSettings, Engine
 from tokenlearner.errors import Cancelled, ConfigError
 from tokenlearner.needed import Tried, smallest_that_stays, tokens_needed
@@ -264,9 +264,6 @@ def test_agreement_by_hand():
     assert found.total_variation == pytest.approx((0.3 + 0.1 + 0) / 3)
     with pytest.raises(ValueError, match="no predictions"):
         agreement(logits[:0], others[:0], slice(0, 2))
-    assert group_of({"a": slice(0, 2), "b": slice(2, 5)}, 2) == slice(2, 5)
-    with pytest.raises(ValueError, match="no class 5"):
-        group_of({"a": slice(0, 5)}, 5)
 
 
 def test_tokens_needed_compares_every_number_with_all_of_them(engine, found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -68,15 +67,3 @@ def agreement(
         total_variation=float(total_variation(first, second).mean()),
         rows=len(first),
     )
-
-
-def group_of(groups: Mapping[str, slice], class_index: int) -> slice:
-    """The label group that a class belongs to.
-
-    Raises:
-        ValueError: If no group holds it.
-    """
-    for group in groups.values():
-        if group.start <= class_index < group.stop:
-            return group
-    raise ValueError(f"there is no class {class_index}")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float, Float64, Int64, UInt8
 
-from tokenlearner.agreement import group_of, softmax
+from tokenlearner.agreement import softmax
 from tokenlearner.analysis.cause import FRACTIONS, area, by_weight, delete_patches
 from tokenlearner.analysis.maps import as_shares
 from tokenlearner.analysis.objects import centre_prior
@@ -125,8 +125,7 @@ def delete_most_attended(
     """
     if analysis.token_maps is None:
         raise ConfigError("The plain network has no maps to delete by.")
-    if not 0 <= class_index < analysis.logits.shape[1]:
-        raise ConfigError(f"There is no class {class_index}: there are classes 0 to {analysis.logits.shape[1] - 1}.")
+    group = analysis.group_of(class_index)
     named: dict[str, Float[np.ndarray, "time tokens rows cols"]] = {ATTENDED: analysis.token_maps, **(others or {})}
     for name, maps in named.items():
         if (maps.shape[0], *maps.shape[2:]) != (len(analysis.timestamps_s), *analysis.geometry.grid_hw):
@@ -146,7 +145,6 @@ def delete_most_attended(
     orders[CENTRE] = _orders(np.broadcast_to(centre_prior(grid_hw), (*steps.shape, *grid_hw)))
     for draw in range(draws):
         orders[f"random {draw}"] = _orders(rng.random((*steps.shape, *grid_hw)))
-    group = group_of(analysis.label_groups, class_index)
 
     def probability(pixels: UInt8[np.ndarray, "rows *frames height width 3"]) -> float:
         nonlocal done

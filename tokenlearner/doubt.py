@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from tokenlearner.agreement import Agreement, agreement, group_of, softmax
+from tokenlearner.agreement import Agreement, agreement, softmax
 from tokenlearner.deletion import ATTENDED, CENTRE, DeletionCurve
 from tokenlearner.engine import Analysis, Engine, HeldTokens
 from tokenlearner.engine.progress import ProgressCallback
@@ -144,7 +144,7 @@ def doubt_maps(
         FeaturesGone: If the features were dropped; analyse the media again.
         Cancelled: If the caller asked to stop.
     """
-    _check_class(analysis, class_index)
+    analysis.group_of(class_index)  # or an error, before anything runs
     held = engine.hold(analysis, cancel=cancel)
     own = _own_maps(held, analysis)
     before = held.answer(held.tokens, cancel=cancel)
@@ -168,7 +168,6 @@ def doubt_weights(analysis: Analysis, random: Analysis, class_index: int) -> Com
     Raises:
         ConfigError: If they are not of the same frames, tokens and classes, or one has no maps.
     """
-    _check_class(analysis, class_index)
     if analysis.token_maps is None or random.token_maps is None:
         raise ConfigError("The plain network has no maps to compare.")
     same = analysis.token_maps.shape == random.token_maps.shape and analysis.logits.shape == random.logits.shape
@@ -346,7 +345,7 @@ def _compare(
     analysis: Analysis,
     class_index: int,
 ) -> Comparison:
-    group = group_of(analysis.label_groups, class_index)
+    group = analysis.group_of(class_index)
     place = class_index - group.start
     return Comparison(
         rival=rival,
@@ -372,8 +371,3 @@ def _standardised(maps: Maps) -> Float64[np.ndarray, "time tokens patches"]:
     flat = flat - flat.mean(axis=-1, keepdims=True)
     norms = np.linalg.norm(flat, axis=-1, keepdims=True)
     return np.divide(flat, norms, out=np.zeros_like(flat), where=norms > 1e-7)
-
-
-def _check_class(analysis: Analysis, class_index: int) -> None:
-    if not 0 <= class_index < analysis.logits.shape[1]:
-        raise ConfigError(f"There is no class {class_index}: there are classes 0 to {analysis.logits.shape[1] - 1}.")

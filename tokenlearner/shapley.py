@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
-from tokenlearner.agreement import group_of, softmax
+from tokenlearner.agreement import softmax
 from tokenlearner.engine import Analysis, Engine, HeldTokens
 from tokenlearner.errors import ConfigError
 
@@ -187,8 +187,7 @@ def token_values(
         DeviceError: If memory does not hold even one coalition.
         Cancelled: If the caller asked to stop.
     """
-    if not 0 <= class_index < analysis.logits.shape[1]:
-        raise ConfigError(f"There is no class {class_index}: there are classes 0 to {analysis.logits.shape[1] - 1}.")
+    group = analysis.group_of(class_index)
     count = len(analysis.logits)
     chosen = np.arange(count) if rows is None else np.unique(np.array(rows, dtype=np.int64))
     if not len(chosen) or chosen[0] < 0 or chosen[-1] >= count:
@@ -196,7 +195,7 @@ def token_values(
     if orders < 4 or orders % 2:
         raise ConfigError(f"orders must be even and at least 4, not {orders}: each order goes with its reverse.")
     held = engine.hold(analysis, cancel=cancel)
-    game = _Game(held, chosen, baseline, class_index, group_of(analysis.label_groups, class_index))
+    game = _Game(held, chosen, baseline, class_index, group)
     k = held.num_tokens
     exact = k <= EXACT_LIMIT if exact is None else exact
     drawn = None if exact else draw_orders(k, orders, seed)

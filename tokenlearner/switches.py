@@ -22,7 +22,6 @@ tolerance for one that stays. The first and the last window of a clip hold no sw
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -206,8 +205,3 @@ def _place(flat: Float64[np.ndarray, " patches"], grid_hw: tuple[int, ...]) -> t
     """Centre of the largest cell, (x, y) in 0..1."""
     row, column = divmod(int(flat.argmax()), grid_hw[1])
     return (column + 0.5) / grid_hw[1], (row + 0.5) / grid_hw[0]
-
-
-def times_of(switches: Sequence[Switch], token: int) -> tuple[float, ...]:
-    """Times at which one token switches, ascending."""
-    return tuple(switch.time_s for switch in switches if switch.token == token)

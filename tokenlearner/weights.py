@@ -12,7 +12,6 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import safetensors.torch
 import torch
@@ -56,7 +55,6 @@ __all__ = [
     "utc_now",
 ]
 
-_HALF_MAX: Final = torch.finfo(torch.float16).max
 _seeding = threading.Lock()  # networks draw their weights from torch's global generator, one after the other
 
 
@@ -217,7 +215,7 @@ def utc_now() -> str:
 def _stored(value: Tensor, *, half: bool) -> Tensor:
     value = value.detach().cpu()
     if value.is_floating_point():
-        small = half and value.ndim > 1 and float(value.abs().amax()) <= _HALF_MAX
+        small = half and value.ndim > 1 and float(value.abs().amax()) <= torch.finfo(torch.float16).max
         value = value.to(torch.float16 if small else torch.float32)
     return value.contiguous()
 

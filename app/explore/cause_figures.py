@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32
 from app.desk import points
 from app.explore.overlap_figures import chip
 from app.text import class_label, percent
-from tokenlearner.agreement import group_of, softmax
+from tokenlearner.agreement import softmax
 from tokenlearner.deletion import ATTENDED, CENTRE, DeletionCurve
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import HEAT_LUT, hex_color, token_color, token_name
@@ -104,7 +104,7 @@ def doubt_cards(
 
 def _answers(whole: Analysis, logits: Float32[np.ndarray, "clips classes"], class_index: int) -> str:
     """The class watched, then what else comes first, by mean probability within its question."""
-    group = group_of(whole.label_groups, class_index)
+    group = whole.group_of(class_index)
     probs = softmax(logits[:, group]).mean(axis=0)
     best = [int(place) for place in np.argsort(-probs, kind="stable") if place != class_index - group.start]
     rows = []

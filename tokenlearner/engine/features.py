@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import torch
 
@@ -15,8 +14,6 @@ from tokenlearner.engine.geometry import Geometry
 from tokenlearner.engine.results import Analysis
 from tokenlearner.media import Sampling
 from tokenlearner.model import FeatureMap
-
-_HALF_MAX: Final = torch.finfo(torch.float16).max
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ def feature_bytes(features: FeatureMap) -> int:
 def to_half(features: FeatureMap) -> FeatureMap:
     """Copy of the features in 16 bits per value; they stay as they are if a value is too large for float16."""
     x = features.x
-    if x.element_size() > 2 and bool(x.abs().amax() <= _HALF_MAX):
+    if x.element_size() > 2 and bool(x.abs().amax() <= torch.finfo(torch.float16).max):
         x = x.to(torch.float16)
     return FeatureMap(x, features.grid_hw, features.loc)
 

@@ -75,31 +75,6 @@ class Geometry:
             found.append(f"To fit the patch grid, the model saw the {side} stretched by {100 * grow:.1f} %.")
         return tuple(found)
 
-    def cell_xywh(self, row: int, column: int) -> Box:
-        """The frame pixels under one grid cell as (left, top, width, height); fractions of pixels are exact.
-
-        Raises:
-            IndexError: If the grid has no such cell.
-        """
-        rows, columns = self.grid_hw
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise IndexError(f"cell ({row}, {column}) lies outside the {rows} x {columns} grid")
-        left, top, width, height = self.box_xywh
-        return (
-            left + column * width / columns,
-            top + row * height / rows,
-            width / columns,
-            height / rows,
-        )
-
-    def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
-        """The (row, column) of the cell over the frame point (x, y) in pixels, or None outside the box."""
-        left, top, width, height = self.box_xywh
-        rows, columns = self.grid_hw
-        column = math.floor((x - left) * columns / width)
-        row = math.floor((y - top) * rows / height)
-        return (row, column) if 0 <= row < rows and 0 <= column < columns else None
-
     def to_input(self, rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "input_height input_width 3"]:
         """Cut out the box and resize it to the model's input.
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from tokenlearner.agreement import softmax
 from tokenlearner.config import Loc as Loc
 from tokenlearner.config import ModelConfig
 from tokenlearner.engine.geometry import Geometry, Resize
@@ -192,7 +193,8 @@ class Analysis:
     @property
     def probs(self) -> Float32[np.ndarray, "clips classes"]:
         """Class probabilities (softmax of the logits of each label group); rows sum to 1 in each group."""
-        return np.concatenate([_softmax(self.logits[:, group]) for group in self.label_groups.values()], axis=1)
+        by_group = [softmax(self.logits[:, group]) for group in self.label_groups.values()]
+        return np.concatenate(by_group, axis=1).astype(np.float32)
 
     def top(self, n: int = 5, group: str | None = None) -> tuple[Prediction, ...]:
         """The `n` most probable classes, by mean probability over the whole media, best first.
@@ -207,6 +209,17 @@ class Analysis:
         held = self.label_groups[group]
         order = np.argsort(-probs[held], kind="stable")[:n] + held.start
         return tuple(Prediction(int(i), self.class_name(int(i)), float(probs[i]), group) for i in order)
+
+    def group_of(self, class_index: int) -> slice:
+        """Where the logits of the question lie to which a class is an answer.
+
+        Raises:
+            ConfigError: If there is no such class.
+        """
+        for group in self.label_groups.values():
+            if group.start <= class_index < group.stop:
+                return group
+        raise ConfigError(f"There is no class {class_index}: there are classes 0 to {self.logits.shape[1] - 1}.")
 
     def class_name(self, index: int) -> str:
         """Name of a class, or "class 7" where the model has no names."""
@@ -300,16 +313,6 @@ class Latency:
     num_tokens: int
     dtype: str
     device: str
-
-    @property
-    def spread_ms(self) -> float:
-        """Interquartile range."""
-        return self.q3_ms - self.q1_ms
-
-
-def _softmax(logits: Float32[np.ndarray, "clips classes"]) -> Float32[np.ndarray, "clips classes"]:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def speed_note(clip_frames: int | None, fps: float, taken: int, in_range: int) -> str:
