@@ -119,7 +119,7 @@ class ClipRecorder:
             raise ValueError("a clip needs at least one frame")
         if self._count == 1:
             frame_hw = fit_within(self._first.rgb.shape[:2], STILL_SIDE)
-            jpeg = encode_jpeg(_resized(self._first.rgb, frame_hw), _JPEG_QUALITY)
+            jpeg = encode_jpeg(resized(self._first.rgb, frame_hw), _JPEG_QUALITY)
             return BrowserClip(jpeg, "image/jpeg", frame_hw, self._first.timestamp_s)
         with self._lock:
             self._end_piece()
@@ -151,7 +151,7 @@ class ClipRecorder:
             piece = Piece(self._folder / f"{len(self._pieces)}.mp4", frame.timestamp_s - start_s)
             self._writer = VideoWriter(piece.path, self._frame_hw, crf=_CLIP_CRF)
             self._pieces.append(piece)
-        self._writer.write(_resized(frame.rgb, self._frame_hw), frame.timestamp_s)
+        self._writer.write(resized(frame.rgb, self._frame_hw), frame.timestamp_s)
 
     def _end_piece(self) -> None:
         """Have all that was added in files; what comes next goes into a new one."""
@@ -166,17 +166,21 @@ def fit_within(frame_hw: tuple[int, ...], side: int, *, even: bool = False) -> t
     Args:
         frame_hw: Height and width in pixels.
         side: In pixels.
-        even: Round to even numbers, as H.264 wants them.
+        even: Round to even numbers, at least 2, as H.264 wants them.
     """
-    height, width = frame_hw
-    scale = min(1.0, side / max(height, width))
+    scale = min(1.0, side / max(frame_hw))
     step = 2 if even else 1
-    return max(step, round(height * scale / step) * step), max(step, round(width * scale / step) * step)
+
+    def fitted(pixels: int) -> int:
+        return max(step, min(round(pixels * scale / step), pixels // step) * step)
+
+    return fitted(frame_hw[0]), fitted(frame_hw[1])
 
 
-def _resized(
+def resized(
     rgb: UInt8[np.ndarray, "height width 3"], frame_hw: tuple[int, int]
 ) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    """A frame at another size, smaller as a rule."""
     if rgb.shape[:2] == frame_hw:
         return rgb
     return np.asarray(cv2.resize(rgb, frame_hw[::-1], interpolation=cv2.INTER_AREA))

@@ -187,7 +187,12 @@ def test_no_frame_makes_no_clip():
 
 @pytest.mark.parametrize(
     ("frame_hw", "side", "even", "expected"),
-    [((10, 20), 40, False, (10, 20)), ((30, 90), 60, False, (20, 60)), ((1, 4000), 960, True, (2, 960))],
+    [
+        ((10, 20), 40, False, (10, 20)),
+        ((30, 90), 60, False, (20, 60)),
+        ((1, 4000), 960, True, (2, 960)),
+        ((7, 9), 40, True, (6, 8)),
+    ],
 )
 def test_sizes_fit_without_growing(frame_hw, side, even, expected):
     assert fit_within(frame_hw, side, even=even) == expected

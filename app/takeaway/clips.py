@@ -9,11 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
-from jaxtyping import UInt8
-
-from app.clips import BrowserClip, fit_within
+from app.clips import BrowserClip, fit_within, resized
 from app.uploads import APP_LIMITS
 from tokenlearner.errors import Cancelled
 from tokenlearner.media import MediaReader, Sampling, VideoWriter, encode_jpeg, open_media
@@ -94,12 +90,3 @@ def _smaller_still(clip: BrowserClip, budget_bytes: int) -> BrowserClip:
         if len(made.media) <= budget_bytes:
             break
     return made
-
-
-def resized(
-    rgb: UInt8[np.ndarray, "height width 3"], frame_hw: tuple[int, int]
-) -> UInt8[np.ndarray, "new_height new_width 3"]:
-    """A frame at another size."""
-    if rgb.shape[:2] == frame_hw:
-        return rgb
-    return np.asarray(cv2.resize(rgb, frame_hw[::-1], interpolation=cv2.INTER_AREA))

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from app.clips import BrowserClip
+from app.clips import BrowserClip, resized
 from app.player.payload import PlayerState
-from app.takeaway.clips import Report, fit_clip, frames_of, resized
+from app.takeaway.clips import Report, fit_clip, frames_of
 from app.takeaway.document import write_html
 from app.takeaway.picture import Picture, StatePainter
 from tokenlearner import render
