@@ -323,9 +323,9 @@ def test_an_index_that_leads_too_far_costs_time_and_no_pictures(tmp_path, monkey
     misled = []
     original = Decoder._decode
 
-    def late(self, container, stream):
+    def late(self, *arguments):
         # As if seeking had landed a group of pictures too late, the first time.
-        frames = original(self, container, stream)
+        frames = original(self, *arguments)
         if not misled:
             misled.append(True)
             frames = (pair for pair in list(frames) if pair[0] >= 3600)
@@ -402,3 +402,25 @@ def test_an_extra_picture_stands_in_for_a_chosen_one_that_is_missing(tmp_path, m
     )
     with open_media(path, Sampling(max_frames=5), extra=Sampling()) as reader:
         assert [frame.index for frame in reader if not frame.is_extra] == [0, 4, 8, 13, 16]
+
+
+def test_what_is_neither_wanted_nor_referred_to_is_not_decoded_and_wanted_pictures_stay_exact(tmp_path, monkeypatch):
+    options = {"bf": "3", "b-adapt": "0", "sc_threshold": "0"}
+    path = write_video(tmp_path / "a.mp4", 96, keyframe_every=96, options=options)
+    with open_media(path) as reader:
+        whole = list(reader)
+    decoded, original = [], Decoder.read
+
+    def counting(self, *arguments):
+        for item in original(self, *arguments):
+            decoded.append(item[0])
+            yield item
+
+    monkeypatch.setattr(Decoder, "read", counting)
+    for count in (5, 11, 31):
+        decoded.clear()
+        with open_media(path, Sampling(max_frames=count)) as reader:
+            some = list(reader)
+        assert len(some) == count
+        assert all(np.array_equal(frame.rgb, whole[frame.index].rgb) for frame in some)
+        assert len(decoded) < 0.8 * (some[-1].index + 1)

@@ -26,11 +26,13 @@ class Decoder:
         out_of_time: Whether decoding stopped because the clock ran out.
     """
 
-    def __init__(self, timeline: Timeline, clock: DecodeClock) -> None:
+    def __init__(self, timeline: Timeline, clock: DecodeClock, *, may_skip: bool = False) -> None:
+        """`may_skip`: leave out pictures that are neither wanted nor referred to, where the format says which."""
         self.damaged = 0
         self.out_of_time = False
         self._timeline = timeline
         self._clock = clock
+        self._may_skip = may_skip and timeline.clock == "stamped"
 
     def read(self, container: InputContainer, stream: VideoStream, run: Run) -> Generator[tuple[int, av.VideoFrame]]:
         """Decode from the run's starting point on, until the caller has enough.
@@ -41,13 +43,14 @@ class Decoder:
         Yields:
             Presentation time in ticks, and the frame.
         """
+        wanted = frozenset(run.ticks.tolist())
         if run.seek is None:
-            yield from self._decode(container, stream)
+            yield from self._decode(container, stream, wanted)
             return
         with suppress(av.FFmpegError):
             container.seek(run.seek, stream=stream)
         landed = False
-        for tick, frame in self._decode(container, stream):
+        for tick, frame in self._decode(container, stream, wanted):
             if not landed and tick > run.ticks[0]:
                 break
             landed = True
@@ -55,7 +58,7 @@ class Decoder:
         if not landed:
             with suppress(av.FFmpegError):
                 container.seek(int(self._timeline.packet_dts[0]), stream=stream)
-            yield from self._decode(container, stream)
+            yield from self._decode(container, stream, wanted)
 
     def read_alone(self, container: InputContainer, stream: VideoStream, tick: int, seek: int) -> av.VideoFrame | None:
         """Decode one keyframe and nothing else; None if it is not found where it should be, or damaged.
@@ -76,8 +79,12 @@ class Decoder:
                     return next((frame for part in (packet, None) for frame in stream.decode(part)), None)
         return None
 
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[tuple[int, av.VideoFrame]]:
+    def _decode(
+        self, container: InputContainer, stream: VideoStream, wanted: frozenset[int]
+    ) -> Generator[tuple[int, av.VideoFrame]]:
         timeline, packets_met, frames_met = self._timeline, 0, 0
+        # Other codecs call some pictures unreferenced that pictures of a higher layer do refer to.
+        may_skip = self._may_skip and stream.codec_context.name == "h264"
         for packet in packets_of(container, stream):
             if self._clock.is_up():
                 self.out_of_time = True
@@ -85,6 +92,8 @@ class Decoder:
             if timeline.clock == "restamped" and holds_picture(packet):
                 packet.pts, packet.dts = int(timeline.packet_ticks[packets_met]), None
                 packets_met += 1
+            if may_skip:
+                stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
             try:
                 frames = stream.decode(packet)
             except av.EOFError:

@@ -35,8 +35,8 @@ class VideoSource(Source):
 
     The first pass reads every packet (the file's bytes, without decoding them) for its presentation
     time, because frame counts, durations and rates in headers cannot be trusted. It decodes just the
-    first picture, for size and orientation. `frames` then starts afresh and jumps over stretches in
-    which nothing is wanted.
+    first picture, for size and orientation. `frames` then starts afresh, jumps over stretches in
+    which nothing is wanted, and decodes of the rest what is wanted or referred to.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class VideoSource(Source):
                 counts as missing, and edges of blocks may show.
         """
         timeline = self._timeline
-        decoder = Decoder(timeline, self._clock)
+        decoder = Decoder(timeline, self._clock, may_skip=not rough)
         first_tick = int(timeline.ticks[0])
         last, complete = first_tick - 1, True
         with self._opened() as container:
