@@ -216,6 +216,15 @@ def test_a_wrong_duration_in_the_header_is_not_believed(tmp_path):
     assert reader.notes[0].startswith("This file announces 90.0 s but stops after 1.0 s")
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_a_late_start_is_no_damage(tmp_path, suffix):
+    path = write_video(tmp_path / f"a.{suffix}", times_ms=[500_000 + 40 * number for number in range(20)])
+    frames, reader = read(path)
+    assert numbers_in(frames) == list(range(20))
+    assert (frames[0].timestamp_s, reader.notes) == (0, ())
+    assert reader.info.duration_s == pytest.approx(0.8, abs=0.01)
+
+
 def test_a_wrong_number_of_frames_in_the_header_is_not_believed(tmp_path):
     path = write_video(tmp_path / "a.avi", 25, codec="mpeg4")
     data = bytearray(path.read_bytes())

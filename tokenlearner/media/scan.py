@@ -112,7 +112,8 @@ def _cut_note(container: InputContainer, end_s: float, shown_s: float) -> str:
     if container.duration is None or not container.format.name.startswith(_MEASURED_FORMATS):
         return ""
     announced_s = container.duration / av.time_base
-    missing_s = announced_s - (end_s - (container.start_time or 0) / av.time_base)
+    # Where the first picture comes late, some programs count from it and some from 0: no alarm if either fits.
+    missing_s = announced_s - max(end_s, end_s - (container.start_time or 0) / av.time_base)
     if missing_s <= max(_SHORT_BY_S, _SHORT_BY_SHARE * announced_s):
         return ""
     return (
