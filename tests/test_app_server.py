@@ -19,6 +19,7 @@ from tokenlearner import flops
 from tokenlearner.engine import AnalysisSettings
 from tokenlearner.errors import Cancelled, CheckpointError, FeaturesGone, MediaError
 from tokenlearner.media import Sampling
+from tokenlearner.media.video import VideoSource
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,30 @@ def test_a_running_analysis_stops_within_one_batch(server, anna, item, model, mo
         job.result()
     assert job.progress.done == 0
     assert server.results.get(request, "anna") is None
+
+
+@pytest.mark.parametrize("at_frame", [0, 3])
+def test_nobody_waits_for_a_file_that_is_slow_to_read(server, anna, item, model, monkeypatch, at_frame):
+    reached, go = threading.Event(), threading.Event()
+    whole = analysed(server, anna, item, model)
+    original = VideoSource.frames
+
+    def slow(self, wanted):
+        for number, frame in enumerate(original(self, wanted)):
+            if number == at_frame:
+                reached.set()
+                assert go.wait(LIMIT_S)
+            yield frame
+
+    monkeypatch.setattr(VideoSource, "frames", slow)
+    ben = server.visits.arrive("ben")
+    long = server.analyse(anna, item, model, request_for(item.key, model, resize="crop"), AnalysisSettings())
+    assert reached.wait(LIMIT_S)
+    assert server.rerun(ben, whole, (3, 2, ())).result().num_tokens == 2
+    assert long.state is JobState.RUNNING
+    go.set()
+    assert long.result().analysis.timings.frames == 7
+    ben.uploads.close()
 
 
 def test_closing_the_page_stops_its_jobs_at_once_and_gives_its_memory_back_later(server, anna, item, model):
