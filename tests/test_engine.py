@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import json
 import threading
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +22,7 @@ from tokenlearner.engine import (
     speed_note,
 )
 from tokenlearner.engine import features as features_module
+from tokenlearner.engine import network as network_module
 from tokenlearner.engine import run as run_module
 from tokenlearner.errors import (
     Cancelled,
@@ -680,16 +680,17 @@ def test_reading_ends_with_the_analysis_whatever_ends_it(engine, clip, monkeypat
 
 def test_latency_measures_what_the_network_takes(engine, monkeypatch):
     original = TokenLearnerViT.prefixes
-    passes = []
+    passes, now = [], [0.0]
 
     def slow(self, pixels, locs):
         passes.append(pixels.shape)
-        time.sleep(0.2 if len(passes) <= 3 else 0.02)  # the first three are the warm-up
+        now[0] += 0.2 if len(passes) <= 3 else 0.02  # the first three are the warm-up
         return original(self, pixels, locs)
 
     monkeypatch.setattr(TokenLearnerViT, "prefixes", slow)
+    monkeypatch.setattr(network_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     latency = engine.measure_latency(repeats=5)
-    assert 20 <= latency.median_ms < 120
+    assert (latency.median_ms, latency.q3_ms) == pytest.approx((20, 20))
     assert passes == [(1, 3, 32, 32)] * 8
     passes[:] = [None] * 3
     assert engine.measure_latency(repeats=50, budget_s=0.0).repeats == 3
