@@ -141,6 +141,8 @@ def test_a_clip_has_tokens_for_each_time_step(page: AppTest) -> None:
     assert "4 frames, 2 at a time: 2 time steps of 16 patches" in words(at)
     assert metrics(at)["Tokens behind it"] == "4"
     assert control(at, "Your prediction").options == ["8 times", "64 times", "512 times"]
+    at = choose(at, "Your prediction", "64 times")
+    assert "32² pairs become 4²: 1,024 and 16. Of the work that the blocks save, " in words(at)
 
 
 def test_a_photo_of_ones_own_is_shown_and_a_broken_file_is_refused_in_a_sentence(page: AppTest, tmp_path: Path) -> None:

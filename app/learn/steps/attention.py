@@ -24,11 +24,10 @@ def draw(at: Lesson) -> None:
     left, right = columns()
     with right:
         st.markdown(
-            "The tokens go through a row of equal **blocks**. A block begins with **self-attention**: a token's query "
-            "is multiplied with every token's key, a **softmax** turns the products into shares that sum to 1, and the "
-            "values of all tokens are added up by these shares. $N$ tokens make $N \\times N$ **pairs**. Then an "
-            "**MLP**, a small network of two layers, works on one token at a time. Take ViT-B/16, with patches of "
-            "16 × 16 pixels:"
+            "The tokens go through a row of equal **blocks**. In **self-attention** a token's query is multiplied with "
+            "every token's key, a **softmax** turns the products into shares that sum to 1, and by these the values of "
+            "all tokens are added up: $N$ tokens make $N^2$ **pairs**. Then an **MLP**, a small network of two layers, "
+            "works on each token alone. Take ViT-B/16, with patches of 16 × 16 pixels:"
         )
         side = st.select_slider(
             "Side of the image, pixels", SIDES, STANDARD, key="lesson side", persist_state="session"
@@ -41,9 +40,9 @@ def draw(at: Lesson) -> None:
             st.metric(unit, amount, help=flops.CONVENTION)
         st.html(bars([_bar(f"{side} px", one, two), _bar(f"{2 * side} px", two, two)]))
         st.html(legend(("one token at a time", "pairs of tokens")))
-        st.markdown(
-            f"At {side} pixels the pairs are **{percent(one.attention / one.total)}** of the work. The rest is nearly "
-            "all projections and MLP, once for each token: fewer tokens save both, on small pictures mostly the rest."
+        st.caption(
+            f"At {side} pixels the pairs are **{percent(one.attention / one.total)}** of the work. The rest, mostly "
+            "projections and MLP, is done once for each token: fewer tokens save that too."
         )
         grown = two.total / one.total
         ask(

@@ -31,11 +31,11 @@ def draw(at: Lesson) -> None:
     left, right = columns()
     with right:
         st.markdown(
-            "One token is an average. Several, each with a map of its own, can keep apart what lies apart. These are "
-            f"the maps that the model learned, after {loc} of {config.depth} blocks. They are **nested**: with 3 "
-            "tokens it uses maps 1 to 3 of the same set. So one model runs with any number up to "
-            f"{config.num_tokens}; the blocks behind the module then work on so many tokens, instead of "
-            f"{study.num_patches}. It was trained for that; a model of the paper keeps the number it was trained with."
+            "One token is an average. Several, each with a map of its own, can keep apart what lies apart. The maps "
+            f"here, after {loc} of {config.depth} blocks, are **nested**: with 3 tokens the model uses maps 1 to 3 of "
+            f"the same set, and so runs with any number up to {config.num_tokens}. It was trained for that; a model of "
+            "the paper keeps its number. The blocks behind the module work on so many tokens, instead of "
+            f"{study.num_patches}."
         )
         k = st.slider(
             "Tokens",

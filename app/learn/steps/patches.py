@@ -10,7 +10,6 @@ from app.fragments import errors_said
 from app.learn.at import Lesson, Step, ask, columns, figures
 from app.learn.board import board
 from app.learn.code import Excerpt
-from app.text import plain
 from app.tradeoffs.published import published
 from tokenlearner.config import ModelConfig
 from tokenlearner.model import TokenLearnerViT
@@ -24,22 +23,21 @@ def draw(at: Lesson) -> None:
     left, right = columns()
     with right:
         with errors_said():
-            said = published()
             st.markdown(
-                f"This lesson follows a paper: [{plain(said.paper)}]({said.paper_url}). How few tokens does a network "
-                "need to see? First, what a token is."
+                f"How few **tokens** does a network need to see? That is the question of [TokenLearner]"
+                f"({published().paper_url}), the paper that this lesson follows (Ryoo, Piergiovanni, Arnab, Dehghani "
+                "and Angelova, 2021)."
             )
         st.markdown(
-            "A Vision Transformer does not take pixels one by one. It cuts the picture into squares, the "
-            f"**patches**, and turns each into a vector, its first **tokens**. Our image model takes "
-            f"{geometry.input_hw[0]} × {geometry.input_hw[1]} pixels in patches of {own} × {own}: {rows} × {cols} = "
-            f"**{rows * cols} patches**, each a vector of {config.embed_dim} numbers. A position embedding, added to "
-            "the vector, says where the patch was."
+            "A Vision Transformer cuts the picture into squares, the **patches**, and turns each into a vector, a "
+            f"first **token**. Our image model takes {geometry.input_hw[0]} × {geometry.input_hw[1]} pixels in patches "
+            f"of {own} × {own}: {rows} × {cols} = **{rows * cols} patches**, each a vector of {config.embed_dim} "
+            "numbers. A position embedding, added to the vector, says where the patch was."
         )
         if config.stem == "conv":
             st.markdown(
-                "The original takes each patch alone, by one matrix. Ours makes the vectors with a few small "
-                "convolutions, so a patch also sees a little of its neighbours."
+                "The original makes a vector of one patch alone, by one matrix; ours by a few small convolutions, "
+                "which see a little of its neighbours too."
             )
         sides = [size for size in range(4, side // 2 + 1) if side % size == 0]
         patch = st.select_slider("Patch side, pixels", sides, own, key="lesson patch side", persist_state="session")

@@ -54,7 +54,7 @@ def draw(at: Lesson) -> None:
             st.metric("Tokens behind it", f"{steps * k:,}", help=behind)
             st.metric(unit, amount, help=f"One clip. {flops.CONVENTION}")
             st.metric("Of the plain ViT", percent(cost.total_macs / whole.total_macs))
-        st.caption(saving(config, study.analysis.geometry.input_hw, loc, k).words(steps * k, tubelets))
+        saved = saving(config, study.analysis.geometry.input_hw, loc, k).words(steps * k, tubelets)
         times = tubelets**2 / (steps * k) ** 2
         by_patches = study.num_patches / k
         ask(
@@ -63,7 +63,7 @@ def draw(at: Lesson) -> None:
             "module?",
             (f"{round(by_patches, 1):g} times", f"{_times(times)} times", f"{_times(by_patches * times)} times"),
             1,
-            f"{tubelets:,}² pairs become {steps * k:,}²: {tubelets**2:,} and {(steps * k) ** 2:,}.",
+            f"{tubelets:,}² pairs become {steps * k:,}²: {tubelets**2:,} and {(steps * k) ** 2:,}. {saved}",
         )
         logits = at.compute(lambda: study.with_first(loc, k))
         groups = list(study.analysis.label_groups)
