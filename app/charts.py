@@ -25,7 +25,7 @@ _FAR: Final = 1.3
 """A budget beyond the longest bar by more than this factor is not drawn: it would make all bars short."""
 
 
-def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str) -> str:
+def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str, longest_macs: int = 0) -> str:
     """Two stacked bars as HTML: what a setting computes by stage, above what the plain network computes.
 
     HTML, because a chart library is megabytes that a browser reads before it shows anything of the page.
@@ -35,12 +35,18 @@ def compute_bars(here: Compute, plain: Compute, unit: CountUnit, *, per: str) ->
         plain: Cost of the network without TokenLearner.
         unit: What is counted; one MAC is two FLOPs.
         per: What the counts are for, e.g. "frame".
+        longest_macs: Of the longest bar that these are compared with, elsewhere on the page.
     """
-    return cost_bars([("this setting", here), ("plain ViT", plain)], unit, per=per)
+    return cost_bars([("this setting", here), ("plain ViT", plain)], unit, per=per, longest_macs=longest_macs)
 
 
 def cost_bars(
-    rows: Sequence[tuple[str, Compute]], unit: CountUnit, *, per: str, budget_macs: float | None = None
+    rows: Sequence[tuple[str, Compute]],
+    unit: CountUnit,
+    *,
+    per: str,
+    budget_macs: float | None = None,
+    longest_macs: int = 0,
 ) -> str:
     """Stacked bars as HTML, one for each named cost, at one scale; a budget is a line across them.
 
@@ -49,9 +55,10 @@ def cost_bars(
         unit: What is counted; one MAC is two FLOPs.
         per: What the counts are for, e.g. "frame".
         budget_macs: Multiply-adds that may be spent; not drawn where it lies far beyond the longest bar.
+        longest_macs: See `compute_bars`.
     """
     factor = _PER_MAC[unit]
-    largest = max(compute.total_macs for _, compute in rows)
+    largest = max(longest_macs, *(compute.total_macs for _, compute in rows))
     near = budget_macs is not None and budget_macs <= _FAR * largest
     scale = max(largest, budget_macs or 0) if near else largest
 

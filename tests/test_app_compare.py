@@ -82,6 +82,14 @@ def column(at: AppTest, name: str) -> list[str]:
     return [row[head.index(name)] for row in rows]
 
 
+def bars(html: str) -> tuple[float, float]:
+    """Length of the plain network's bar in percent of the row, and the million multiply-adds that stand behind it."""
+    plain = html.split("plain ViT</span>")[1]
+    lengths = re.findall(r"width:([\d.]+)%", plain)
+    (words,) = re.findall(r"<b>([\d.]+) MMACs</b>", plain)
+    return sum(map(float, lengths)), float(words)
+
+
 def mega(loc: int | None, num_tokens: int | None) -> str:
     return operations(flops.compute(TINY, image_hw=CAT.input_hw, loc=loc, num_tokens=num_tokens).total_macs, "MACs")[0]
 
@@ -96,7 +104,7 @@ def test_a_comparison_is_of_the_first_lanes_model(page):
 def test_the_page_opens_with_many_tokens_beside_few(page):
     at = settled(page)
     assert not at.error
-    assert column(at, "") == ["A", "B"]
+    assert column(at, "Lane") == ["A", "B"]
     assert column(at, "Network") == ["6 tokens after 1 of 5 blocks, tiny", "2 tokens after 1 of 5 blocks, tiny"]
     assert column(at, "MMACs a frame") == [mega(1, 6), mega(1, 2)]
     plain = flops.baseline(TINY, image_hw=CAT.input_hw).total_macs
@@ -104,6 +112,8 @@ def test_the_page_opens_with_many_tokens_beside_few(page):
     assert column(at, "of plain ViT")[1] == percent(few / plain)
     assert column(at, "Same as A")[0] == ""
     assert column(at, "Same as A")[1] in ("100 %", "0 %")
+    (explained,) = [note.value for note in at.markdown if note.value.startswith("- **Lane**: ")]
+    assert explained.count("\n- **") == len(table(at)[0]) - 1
 
 
 def test_lanes_of_one_model_share_one_analysis(page, monkeypatch):
@@ -139,6 +149,10 @@ def test_random_weights_say_so(page):
 def test_a_video_model_beside_an_image_model(page):
     at = choose(page.run(), "image | video model")
     assert column(at, "Network")[1] == "6 tokens after 1 of 5 blocks, video"
+    drawn = [bars(element.proto.body) for element in at.get("html") if "compute-bars" in element.proto.body]
+    shares = [longest / macs for longest, macs in drawn]
+    assert shares[0] == pytest.approx(shares[1], rel=0.02)  # equal lengths mean equal costs
+    assert max(longest for longest, _ in drawn) == pytest.approx(100, abs=0.01)
     assert "Lane B is a video model: it saw the picture 4 times over" in captions(at)
     assert column(at, "Moved from A")[1].endswith(" %")
 
@@ -162,7 +176,7 @@ def test_there_are_two_to_four_lanes(page):
     for expected in (3, 4):
         button(at, "Lane").click()
         at = settled(at)
-        assert len(column(at, "")) == expected
+        assert len(column(at, "Lane")) == expected
     assert button(at, "Lane").disabled
     assert [name.split()[0] for name in column(at, "Network")] == ["6", "2", "1", "1"]
     at.button(key="compare remove A").click()
@@ -281,11 +295,11 @@ def test_an_upload_is_compared_and_a_broken_one_named(page, tmp_path):
     at.file_uploader[0].set_value([("disc.mp4", clip, "video/mp4")])
     at = settled(at)
     assert at.selectbox(key="compare item").value.startswith("file:")
-    assert column(at, "") == ["A", "B"]
+    assert column(at, "Lane") == ["A", "B"]
     at.file_uploader[0].set_value([("broken.mp4", b"nothing", "video/mp4")])
     at = settled(at)
     assert [error.value.split(" ")[0] for error in at.error] == [r"broken\.mp4"]
-    assert column(at, "") == ["A", "B"]
+    assert column(at, "Lane") == ["A", "B"]
     assert len(at.selectbox(key="compare item").options) == 1 + len(list_samples())
 
 
@@ -312,7 +326,28 @@ def test_cancel_frees_the_device_and_the_lane_can_be_tried_again(page, monkeypat
     at.button(key="compare retry A").click()
     at = settled(at)
     assert not at.info
-    assert column(at, "") == ["A", "B"]
+    assert column(at, "Lane") == ["A", "B"]
+
+
+def test_without_lane_a_the_page_says_what_is_missing(page, monkeypatch):
+    analyse = Server._analyse
+
+    def fail_for_video(self, ticket, item, model, *rest):
+        if model.card.name == "video":
+            raise DeviceError("The device went away.")
+        return analyse(self, ticket, item, model, *rest)
+
+    monkeypatch.setattr(Server, "_analyse", fail_for_video)
+    page.session_state["compared instead of"] = ("sample:coffee", None)
+    page.session_state["compare lanes"] = tuple(
+        Lane(model=name, loc=1, num_tokens=4, random=True) for name in ("video", "tiny")
+    )
+    at = settled(page)
+    assert [error.value for error in at.error] == [r"The device went away\."]
+    assert [note.value for note in at.info] == [
+        "The other lanes are read against lane A. The comparison appears here as soon as lane A has a result."
+    ]
+    assert not [part for part in at.get("html") if 'class="compare-table"' in part.proto.body]
 
 
 def test_a_long_analysis_waits_for_a_yes(page, tmp_path, monkeypatch):
@@ -325,7 +360,7 @@ def test_a_long_analysis_waits_for_a_yes(page, tmp_path, monkeypatch):
     button(at, "Analyse").click()
     at = settled(at)
     assert not at.info
-    assert column(at, "") == ["A", "B"]
+    assert column(at, "Lane") == ["A", "B"]
 
 
 def test_features_that_had_to_make_room_are_asked_for_again(page):

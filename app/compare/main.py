@@ -27,6 +27,7 @@ from tokenlearner import render
 from tokenlearner.engine.results import UNTRAINED_NOTE
 from tokenlearner.errors import CheckpointError
 from tokenlearner.export import UNTRAINED_MARK
+from tokenlearner.flops import Compute
 
 _QUESTION: Final = "compare question"
 
@@ -92,7 +93,7 @@ def _stage(at: Here, known: Sequence[ModelChoice], lanes: Sequence[Lane], wishes
     scales, start_s = scales_of(filled), opened.start_s(wishes[0].item)
     for one in filled:
         with bodies[one.index]:
-            _lane(one, scales, autoplay=one.index == 0 and start_s is None)
+            _lane(one, scales, longest_macs(filled), autoplay=one.index == 0 and start_s is None)
     compared = _compared(filled)
     if compared is not None:
         deck(
@@ -104,14 +105,25 @@ def _stage(at: Here, known: Sequence[ModelChoice], lanes: Sequence[Lane], wishes
             start_s=start_s,
             key="deck",
         )
-    if compared is not None:
         table.draw(at, filled, compared)
         for note in notes(filled, compared):
             st.caption(note)
+    elif filled:
+        st.info(
+            "The other lanes are read against lane A. The comparison appears here as soon as lane A has a result.",
+            icon=":material/compare:",
+        )
 
 
-def _lane(one: Filled, scales: Mapping[str, float], *, autoplay: bool) -> None:
-    """The player of a lane, what it says and what it computes."""
+def _lane(one: Filled, scales: Mapping[str, float], longest: int, *, autoplay: bool) -> None:
+    """The player of a lane, what it says and what it computes.
+
+    Args:
+        one: The lane.
+        scales: Top of the maps' scale by their unit.
+        longest: Multiply-adds of the longest bar of all lanes.
+        autoplay: Whether it plays at once.
+    """
     found, clip = one.found, one.shown.clip
     token_player(
         clip.media,
@@ -128,10 +140,21 @@ def _lane(one: Filled, scales: Mapping[str, float], *, autoplay: bool) -> None:
         autoplay=autoplay and not clip.mime.startswith("image/"),
     )
     prediction_panel(found, player=player_key(one.letter), key=f"compare says {one.letter}")
-    per = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
-    st.html(compute_bars(found.compute, found.baseline, "MACs", per=per))
+    here, plain_vit = per_frame(found.compute, found.clip_frames), per_frame(found.baseline, found.clip_frames)
+    st.html(compute_bars(here, plain_vit, "MACs", per="frame", longest_macs=longest))
     if found.clip_frames > 1:
-        st.caption(f"Compute of one {per}.")
+        st.caption(f"Compute of one frame: that of a clip, divided by its {found.clip_frames} frames.")
+
+
+def per_frame(cost: Compute, clip_frames: int) -> Compute:
+    """The part of a cost that falls on one frame, so that image and video models can be compared."""
+    return Compute({stage: macs // clip_frames for stage, macs in cost.stages.items()}, cost.params)
+
+
+def longest_macs(filled: Sequence[Filled]) -> int:
+    """Multiply-adds a frame of the longest bar of all lanes, to which all of them are drawn."""
+    found = (one.found for one in filled)
+    return max(per_frame(cost, one.clip_frames).total_macs for one in found for cost in (one.compute, one.baseline))
 
 
 def _compared(filled: Sequence[Filled]) -> Disagreement | None:

@@ -16,14 +16,18 @@ from app.explore.compute import accuracy_words
 from app.explore.page import Here
 from app.fragments import fragment
 from app.jobs import Job, JobState
-from app.text import class_label, milliseconds, operations, percent
+from app.text import class_label, milliseconds, operations, percent, plain
 from tokenlearner.engine import Analysis, Latency
 from tokenlearner.errors import TokenLearnerError
 from tokenlearner.flops import CONVENTION
 
 _JOB: Final = "compare timing job"
 _PROBLEM: Final = "compare timing problem"
+_LANE: Final = "Lane"
 _HELP: Final = {
+    _LANE: "The letter at the head of the lane, above.",
+    "Network": "Tokens and their place, the model, and whether its weights are random; the button above a lane changes "
+    "them.",
     "GMACs a frame": f"{CONVENTION} Counted for the input that each model saw; a video model's clip is divided by its "
     "frames.",
     "of plain ViT": "Share of what the same network without TokenLearner computes on the same input.",
@@ -38,7 +42,10 @@ _HELP: Final = {
 def draw(at: Here, lanes: Sequence[Filled], compared: Disagreement) -> None:
     """Draw the table, with a button where times are not known yet."""
     times = [known_time(at, lane) for lane in lanes]
-    st.html(table_html(rows(lanes, compared, times)))
+    cells = rows(lanes, compared, times)
+    st.html(table_html(cells))
+    with st.popover("What the columns say", icon=":material/help:"):
+        st.markdown("\n".join(f"- **{name}**: {plain(explained(name))}" for name in cells[0]))
     if None in times:
         _measure(at, lanes)
 
@@ -52,7 +59,7 @@ def rows(lanes: Sequence[Filled], compared: Disagreement, times: Sequence[Latenc
         macs, unit = operations(found.compute.total_macs // found.clip_frames, "MACs", largest)
         made.append(
             {
-                "": lane.letter,
+                _LANE: lane.letter,
                 "Network": f"{lane_words(lane.lane, lane.shown.model.card.config)}, {lane.shown.model.card.name}"
                 + (", random weights" if lane.lane.random else ""),
                 f"{unit} a frame": macs,
@@ -86,17 +93,19 @@ def time_words(time: Latency | None, clip_frames: int) -> str:
     return f"{milliseconds(time.median_ms)} a {'frame' if clip_frames == 1 else f'clip of {clip_frames}'}"
 
 
+def explained(column: str) -> str:
+    """What a column says, in a sentence or two."""
+    return _HELP[column.replace("MMACs", "GMACs")]
+
+
 def table_html(cells: Sequence[dict[str, str]]) -> str:
     """The table; every text is escaped."""
-    head = "".join(
-        f'<th scope="col" title="{escape(_HELP.get(name.replace("MMACs", "GMACs"), ""))}">{escape(name)}</th>'
-        for name in cells[0]
-    )
+    head = "".join(f'<th scope="col" title="{escape(explained(name))}">{escape(name)}</th>' for name in cells[0])
     body = "".join(
         "<tr>"
         + "".join(
             f'<th scope="row"><b class="lane-letter">{escape(text)}</b></th>'
-            if name == ""
+            if name == _LANE
             else f"<td>{escape(text)}</td>"
             for name, text in row.items()
         )
