@@ -44,10 +44,11 @@ def draw(at: Here, lanes: Sequence[Filled], compared: Disagreement) -> None:
     times = [known_time(at, lane) for lane in lanes]
     cells = rows(lanes, compared, times)
     st.html(table_html(cells))
-    with st.popover("What the columns say", icon=":material/help:"):
-        st.markdown("\n".join(f"- **{name}**: {plain(explained(name))}" for name in cells[0]))
-    if None in times:
-        _measure(at, lanes)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.popover("What the columns say", icon=":material/help:"):
+            st.markdown("\n".join(f"- **{name}**: {plain(explained(name))}" for name in cells[0]))
+        if None in times:
+            _measure(at, lanes)
 
 
 def rows(lanes: Sequence[Filled], compared: Disagreement, times: Sequence[Latency | None]) -> list[dict[str, str]]:
@@ -133,14 +134,13 @@ def _measure(at: Here, lanes: Sequence[Filled]) -> None:
     problem = st.session_state.get(_PROBLEM)
     if problem:
         waiting.say(problem)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Measure the time",
-            icon=":material/timer:",
-            on_click=_start,
-            args=(at, lanes),
-            help="Times one pass of each lane on this device, in turns with the plain ViT; a few seconds a lane.",
-        )
+    st.button(
+        "Measure the time",
+        icon=":material/timer:",
+        on_click=_start,
+        args=(at, lanes),
+        help="Times one pass of each lane on this device, in turns with the plain ViT; a few seconds a lane.",
+    )
 
 
 def _start(at: Here, lanes: Sequence[Filled]) -> None:
