@@ -130,6 +130,13 @@ def test_a_course_marks_the_design_the_pins_and_the_budget():
     }
     assert [shape.y0 for shape in figure.layout.shapes] == [5.0]
     assert not bench_figures.course(lines, "blocks", "MACs", 1e13).layout.shapes
+    legend = bench_figures.course_legend(["B"])
+    assert [part for part in ("plain ViT", "this design", "</i>B<", "</i>A<") if part in legend] == [
+        "plain ViT",
+        "this design",
+        "</i>B<",
+    ]
+    assert legend.count("solid") == 2
 
 
 def test_growth_shows_sequence_and_cost():

@@ -89,8 +89,9 @@ def _bars(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int 
 
 
 def _courses(design: Design, pins: dict[str, Design], unit: CountUnit, budget: int | None) -> None:
-    left, right = st.columns(2, gap="medium")
     everything = {"": design, **pins}
+    st.html(bench_figures.course_legend([*pins]))
+    left, right = st.columns(2, gap="medium")
     for column, words, along, field in (
         (left, "blocks before TokenLearner", curves.over_locations, "loc"),
         (right, "tokens" if design.num_frames is None else "tokens per time step", curves.over_tokens, "num_tokens"),

@@ -34,6 +34,9 @@ class Course:
 def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: float | None) -> go.Figure:
     """Cost along a choice: the design with its place marked, pinned ones beside it, the plain network, the budget.
 
+    Streamlit makes a chart anew whenever its data change, and margins that Plotly has to find, and a legend in every
+    figure, take a third of that time: margins are fixed, and `course_legend` stands once for all figures.
+
     Args:
         courses: The design on the bench first.
         x: What varies.
@@ -83,7 +86,7 @@ def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: floa
             }
         )
     top = 1.1 * max(max(trace["y"]) for trace in traces)
-    shapes, notes = [], []
+    shapes, notes = [], [_note(f"G{unit}", x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom")]
     if budget_macs is not None and giga(budget_macs, unit) <= top:
         level = giga(budget_macs, unit)
         shapes.append(_across("y", level, "dash"))
@@ -91,13 +94,30 @@ def course(courses: Sequence[Course], x: str, unit: CountUnit, budget_macs: floa
     return go.Figure(
         data=traces,
         layout=layout(
-            320,
+            300,
+            showlegend=False,
+            margin={"l": 48, "r": 8, "t": 28, "b": 48},
             shapes=shapes,
             annotations=notes,
-            xaxis=axis(x, showgrid=False),
-            yaxis=axis(f"G{unit}", range=[0, top]),
+            xaxis=axis(x, showgrid=False, automargin=False),
+            yaxis=axis("", range=[0, top], automargin=False),
         ),
     )
+
+
+def course_legend(labels: Sequence[str]) -> str:
+    """The lines of `course` as HTML.
+
+    Args:
+        labels: Of the pinned designs.
+    """
+    lines = [("plain ViT", VIT, "solid"), ("this design", TOKENLEARNER, "solid")]
+    lines += [(label, TOKENLEARNER, {"dash": "dashed", "dot": "dotted"}[_PINNED[label]]) for label in labels]
+    chips = (
+        f'<span><i style="border-top-color:{color};border-top-style:{dash}"></i>{name}</span>'
+        for name, color, dash in lines
+    )
+    return f'<div class="course-legend">{"".join(chips)}</div>'
 
 
 def growth(points: Sequence[Point], tokens_of: Sequence[int], x: str, here: int | None, unit: CountUnit) -> go.Figure:
