@@ -157,7 +157,7 @@ def test_a_preset_changes_the_lanes_and_the_playhead_stays(page):
 
 def test_other_tokens_are_all_on_show(page):
     compare(page, "8 tokens | 2 tokens")
-    expect(page.get_by_text("moving-objects-elastic", exact=True)).to_have_count(2, timeout=SETTLE_MS)
+    expect(page.get_by_text("photos110-elastic", exact=True)).to_have_count(2, timeout=SETTLE_MS)  # as the link said
     expect(player(page, 1).locator(".chip")).to_have_count(2, timeout=SETTLE_MS)
     compare(page, "¼ | ¾ of the depth")
     expect(player(page, 1).locator(".chip")).to_have_count(8, timeout=SETTLE_MS)
