@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from jaxtyping import Float64
 from app.clips import played
 from tokenlearner import flops
 from tokenlearner.config import ModelConfig
-from tokenlearner.engine import Analysis, plan_geometry
+from tokenlearner.engine import Analysis, Progress, plan_geometry
 from tokenlearner.engine.geometry import Resize
 from tokenlearner.media import MediaInfo, Sampling
 from tokenlearner.media.sampling import choose_frames
@@ -32,20 +33,57 @@ class Pace:
     Attributes:
         network_s_per_gmac: Seconds of the network for a billion multiply-adds.
         decode_s_per_megapixel: Seconds of reading, resizing and encoding for a million pixels that are shown.
+        is_warm: Whether the first batch is left out: a photo has no other, and says too little about a clip.
     """
 
     network_s_per_gmac: float
     decode_s_per_megapixel: float
+    is_warm: bool = False
+
+    def is_better_than(self, other: Pace | None) -> bool:
+        """Whether to go by this pace rather than by an earlier one."""
+        if other is None or self.is_warm:
+            return True
+        return not other.is_warm and self.network_s_per_gmac < other.network_s_per_gmac
 
     @classmethod
     def of(cls, analysis: Analysis) -> Pace:
-        """The pace at which an analysis ran."""
+        """The pace at which an analysis ran, its beginning included."""
         spent, media = analysis.timings, analysis.media
         gmacs = analysis.compute.total_macs / 1e9 * spent.frames / analysis.clip_frames
         in_range = frames_in_range(media, analysis.settings.sampling)
         shown = frames_analysed(media, played(analysis.settings.sampling))
         megapixels = media.width * media.height / 1e6 * _handled(max(spent.frames, shown), in_range)
         return cls((spent.prefix_s + spent.suffix_s) / gmacs, spent.decode_s / megapixels)
+
+
+class BatchClock:
+    """Notes when the first and the last batch of an analysis end, to know its pace once it is warm.
+
+    Args:
+        tell: Told all reports.
+    """
+
+    def __init__(self, tell: Callable[[Progress], None]) -> None:
+        self._tell = tell
+        self._first: Progress | None = None
+        self._last: Progress | None = None
+
+    def report(self, progress: Progress) -> None:
+        """Pass a report on, and note it if a batch ended."""
+        if progress.done:
+            self._first = self._first or progress
+            self._last = progress
+        self._tell(progress)
+
+    def pace(self, analysis: Analysis) -> Pace:
+        """The pace without the first batch, which pays for opening the file and warming up, if there were others."""
+        first, last, whole = self._first, self._last, Pace.of(analysis)
+        if first is None or last is None or last.done == first.done:
+            return whole
+        each_s = (last.seconds - first.seconds) / (last.done - first.done)
+        share = min(1.0, each_s * last.done / last.seconds)
+        return Pace(share * whole.network_s_per_gmac, share * whole.decode_s_per_megapixel, is_warm=True)
 
 
 @dataclass(frozen=True)

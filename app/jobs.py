@@ -27,6 +27,10 @@ class QueueFull(TokenLearnerError):
     """The line in front of a device is as long as it may be."""
 
 
+class JobFailed(TokenLearnerError):
+    """A job failed by a mistake that is not meant for people; the log has it."""
+
+
 class JobState(Enum):
     """Where a job stands; the last three are final."""
 
@@ -51,6 +55,7 @@ class Job(Generic[Result]):
         quick: Whether it goes ahead of long jobs.
         gives_way: Whether quick jobs run in between when it reports.
         cancelled: Set to ask the work to stop.
+        why: Why it was stopped, for people; "" if its owner wanted it so.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Job(Generic[Result]):
         self.quick = quick
         self.gives_way = gives_way
         self.cancelled = threading.Event()
+        self.why = ""
         self._worker = worker
         self._work: Callable[[Ticket], Result] | None = work
         self._finished = threading.Event()
@@ -102,11 +108,14 @@ class Job(Generic[Result]):
 
         Raises:
             Cancelled: If it was stopped.
-            Exception: Whatever the work raised.
+            JobFailed: If the work raised what is not meant for people.
+            TokenLearnerError: Whatever else the work raised.
         """
         self._finished.wait()
-        if self._error is not None:
+        if isinstance(self._error, TokenLearnerError):
             raise self._error
+        if self._error is not None:
+            raise JobFailed("This failed; the server's log says why.") from self._error
         return cast("Result", self._result)
 
     def _run(self, ticket: Ticket) -> None:
@@ -214,11 +223,12 @@ class Worker:
         with self._changed:
             self._cancel(job)
 
-    def cancel_owner(self, owner: str) -> None:
-        """Stop everything that somebody asked for."""
+    def cancel_owner(self, owner: str, why: str = "") -> None:
+        """Stop everything that somebody asked for, and note why."""
         with self._changed:
             for job in self._all():
                 if job.owner == owner:
+                    job.why = why
                     self._cancel(job)
 
     def place(self, job: Job[Any]) -> int:

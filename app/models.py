@@ -34,9 +34,14 @@ class ModelChoice:
     random: bool = False
 
     @property
+    def weights(self) -> str:
+        """Says which weights lie in the checkpoint; the random twin, which costs the same, has the same."""
+        return f"{self.card.name}/{self.card.sha256 or self.size_bytes}"
+
+    @property
     def key(self) -> str:
-        """Says which weights."""
-        return f"{self.card.name}/{self.card.sha256 or self.size_bytes}{'/random' if self.random else ''}"
+        """Says which weights run."""
+        return f"{self.weights}{'/random' if self.random else ''}"
 
     @property
     def trained(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from tokenlearner.media import Sampling
 DEFAULT_BUDGET: Final = 512 * 1024**2
 EVERYBODY: Final = "everybody"
 """Owner of what belongs to no visitor, such as the samples; it stays until room is needed."""
+
+View = tuple[int | None, int, tuple[int, ...]]
+"""Place, number of tokens (0 without module) and muted tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,15 @@ class Shown:
     analysis: Analysis
     clip: BrowserClip
 
+    def named(self, item: Item, model: ModelChoice) -> Shown:
+        """The same under the name that a visitor has for the file, and with the model's card as it is now.
+
+        Another visitor, who brought the same file under another name, may have asked for it first.
+        """
+        media = dataclasses.replace(self.analysis.media, name=item.name)
+        analysis = dataclasses.replace(self.analysis, media=media)
+        return dataclasses.replace(self, item=item, model=model, analysis=analysis)
+
     @property
     def is_part(self) -> bool:
         """Whether these are the first frames only."""
@@ -67,8 +80,12 @@ class Shown:
     @property
     def size_bytes(self) -> int:
         """Memory that its larger parts take."""
-        maps = self.analysis.token_maps
-        return len(self.clip.media) + self.analysis.logits.nbytes + (0 if maps is None else maps.nbytes)
+        return len(self.clip.media) + self.analysis.logits.nbytes + maps_bytes(self.analysis)
+
+
+def maps_bytes(found: Analysis) -> int:
+    """Memory that an analysis' maps take."""
+    return 0 if found.token_maps is None else found.token_maps.nbytes
 
 
 class Results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import threading
@@ -13,15 +14,15 @@ import torch
 
 from app.bounded import Bounded
 from app.clips import ClipRecorder, played
-from app.costs import Pace
+from app.costs import BatchClock, Pace
 from app.items import Item
 from app.jobs import Job, Ticket, Worker
 from app.models import ModelChoice
 from app.questions import Answer, Question, answer
-from app.results import EVERYBODY, Request, Results, Shown
+from app.results import EVERYBODY, Request, Results, Shown, View, maps_bytes
 from app.strips import Strips
 from app.uploads import APP_LIMITS
-from app.visits import DEFAULT_GRACE_S, Visit, Visits
+from app.visits import DEFAULT_GRACE_S, LOST, Visit, Visits
 from tokenlearner.engine import (
     Analysis,
     AnalysisSettings,
@@ -37,15 +38,16 @@ from tokenlearner.engine import (
 MAX_ENGINES: Final = 4
 FEATURE_BYTES: Final = 2 * 1024**3
 """Memory of each device for quick changes, whichever model they ask."""
-MAX_VIEWS: Final = 24
+MAX_VIEWS: Final = 64
+VIEW_BYTES: Final = 256 * 1024**2
+"""Memory for the answers to other tokens and places; that of the analyses themselves is bounded by `Results`."""
 MAX_ANSWERS: Final = 16
 MAX_LATENCIES: Final = 512
+_ANY: Final = ""
+"""Stands for any model where the pace of a device is kept."""
 _LATENCY_TURNS: Final = 3
 _LATENCY_REPEATS: Final = 8
 _LATENCY_BUDGET_S: Final = 2.4
-
-View = tuple[int | None, int, tuple[int, ...]]
-"""Place, number of tokens (0 without module) and muted tokens."""
 
 PLAIN: Final[View] = (None, 0, ())
 """The network without its module."""
@@ -67,7 +69,9 @@ class Server:
         self._features: dict[str, FeatureStore] = {}
         self._workers: dict[str, Worker] = {}
         self._parts: dict[Request, Shown] = {}
-        self._views: Bounded[tuple[Request, View], Analysis] = Bounded(MAX_VIEWS)
+        self._views: Bounded[tuple[Request, View], Analysis] = Bounded(
+            MAX_VIEWS, max_bytes=VIEW_BYTES, size_of=lambda found: found.logits.nbytes + maps_bytes(found)
+        )
         self._answers: Bounded[tuple[Request, Question], Answer] = Bounded(MAX_ANSWERS)
         self._latencies: Bounded[tuple[str, str, tuple[int, int], View], Latency] = Bounded(MAX_LATENCIES)
         self._paces: Bounded[tuple[str, str], Pace] = Bounded(64)
@@ -100,8 +104,16 @@ class Server:
             return engine
 
     def pace(self, model: ModelChoice, device: str) -> Pace | None:
-        """How fast a model ran on a device the last time; that of its random twin counts as well."""
-        return self._paces.get((model.card.name, device))
+        """How fast a model runs on a device: as it did the last time, or as another one did there.
+
+        That of its random twin counts as well. None while nothing ran there.
+        """
+        return self._paces.get((model.weights, device)) or self._paces.get((_ANY, device))
+
+    def _note_pace(self, model: ModelChoice, device: str, pace: Pace) -> None:
+        for name in (model.weights, _ANY):
+            if pace.is_better_than(self._paces.get((name, device))):
+                self._paces.put((name, device), pace)
 
     # Long jobs ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +168,7 @@ class Server:
         engine = self.engine(model, request.device)
         ticket.report(Progress(0, None, 0.0, None, "making the sample" if item.is_sample else "opening the file"))
         path = item.locate()
+        clock = BatchClock(ticket.report)
         with ClipRecorder() as recorder:
 
             def show(part: Analysis) -> None:
@@ -168,7 +181,7 @@ class Server:
                     path,
                     settings,
                     name=item.name,
-                    progress=ticket.report,
+                    progress=clock.report,
                     cancel=ticket.cancel,
                     on_frame=recorder.add,
                     on_part=show if with_parts else None,
@@ -177,7 +190,7 @@ class Server:
             finally:
                 with self._lock:
                     self._parts.pop(request, None)
-            self._paces.put((model.card.name, request.device), Pace.of(analysis))
+            self._note_pace(model, request.device, clock.pace(analysis))
             return Shown(request, item, model, analysis, recorder.finish())
 
     # Quick jobs ---------------------------------------------------------------------------------------------------
@@ -187,7 +200,10 @@ class Server:
         found = shown.analysis
         if (found.loc, found.num_tokens, found.muted) == view:
             return found
-        return self._views.get((shown.request, view))
+        known = self._views.get((shown.request, view))
+        if known is None or known.media == found.media:
+            return known
+        return dataclasses.replace(known, media=found.media)  # who asked for it calls the file by another name
 
     def rerun(self, visit: Visit, shown: Shown, view: View) -> Job[Analysis]:
         """Answer again for other tokens or another place, from kept features; the last wish of a visit wins.
@@ -210,7 +226,7 @@ class Server:
 
     def known_latency(self, model: ModelChoice, device: str, image_hw: tuple[int, int], view: View) -> Latency | None:
         """What was measured here before."""
-        return self._latencies.get((model.card.name, device, image_hw, (view[0], view[1], ())))
+        return self._latencies.get((model.weights, device, image_hw, (view[0], view[1], ())))
 
     def measure_latency(
         self, visit: Visit, model: ModelChoice, device: str, image_hw: tuple[int, int], view: View
@@ -245,17 +261,23 @@ class Server:
         """
 
         def work(ticket: Ticket) -> None:
-            begin = time.monotonic()
-            for done, (name, (model, image_hw, view)) in enumerate(settings.items()):
+            waits = {
+                name: one
+                for name, one in settings.items()
+                if self.known_latency(one[0], device, one[1], one[2]) is None
+            }
+            begin, ends = time.monotonic(), [0.0]
+            for done, (name, (model, image_hw, view)) in enumerate(waits.items()):
 
                 def report(done: int = done, name: str = name) -> None:
                     spent = time.monotonic() - begin
-                    left = spent / done * (len(settings) - done) if done else None
-                    ticket.report(Progress(done, len(settings), spent, left, f"timing {name}"))
+                    each = ends[-1] / done if done else None  # as long as those before took on average
+                    left = None if each is None else max(0.0, each * (len(waits) - done) - (spent - ends[-1]))
+                    ticket.report(Progress(done, len(waits), spent, left, f"timing {name}"))
 
                 report()
-                if self.known_latency(model, device, image_hw, view) is None:
-                    self._measure(ticket, model, device, image_hw, view, report)
+                self._measure(ticket, model, device, image_hw, view, report)
+                ends.append(time.monotonic() - begin)
 
         return self.worker(device).submit(work, owner=visit.id, slot="latencies")
 
@@ -286,7 +308,7 @@ class Server:
                     cancel=ticket.cancel,
                     between=report,
                 )
-                key = (model.card.name, device, image_hw, one)
+                key = (model.weights, device, image_hw, one)
                 known = self._latencies.get(key)
                 if known is not None and known.median_ms <= found.median_ms:
                     found = known
@@ -327,7 +349,7 @@ class Server:
         with self._lock:
             workers = list(self._workers.values())
         for worker in workers:
-            worker.cancel_owner(visit_id)
+            worker.cancel_owner(visit_id, LOST)
 
     def _end(self, visit_id: str) -> None:
         self.results.release(visit_id)

@@ -55,21 +55,30 @@ class Strip:
     def __init__(self) -> None:
         self.view = StripView()
         self._done = threading.Event()
+        self._is_unwanted = threading.Event()
 
     def wait(self, timeout_s: float) -> StripView:
         """What there is after so many seconds, or sooner if no more will come."""
         self._done.wait(timeout_s)
         return self.view
 
+    def stop(self) -> None:
+        """Read no more of it: nobody wants to see it."""
+        self._is_unwanted.set()
+
     def read(self, item: Item) -> None:
         """Read the pictures; those of a file that cannot be read stay out, which the analysis will explain."""
         try:
+            if self._is_unwanted.is_set():
+                return
             with open_thumbnails(item.locate(), PARTS, HEIGHT, APP_LIMITS, name=item.name) as reader:
                 pictures: list[bytes | None] = [None] * reader.num_parts
                 self.view = StripView(pictures=tuple(pictures), info=reader.info, times_s=reader.times_s)
                 for one in reader:
                     pictures[one.part] = encode_jpeg(one.rgb, _QUALITY)
                     self.view = dataclasses.replace(self.view, pictures=tuple(pictures))
+                    if self._is_unwanted.is_set():
+                        return
         except TokenLearnerError as error:
             _LOGGER.info("No filmstrip: %s", error)
         except Exception:
@@ -82,11 +91,12 @@ class Strip:
 class Strips:
     """The strips of all visitors, each known by its file's content. Threads may share it.
 
-    A visitor's own file is read and kept for that visitor alone.
+    A visitor's own file is read and kept for that visitor alone. One thread reads them in turn, so at most as many wait
+    as are kept: what has to make room, or whose visitor has left, is not read to its end.
     """
 
     def __init__(self, max_strips: int = MAX_STRIPS) -> None:
-        self._strips: Bounded[tuple[str, str], Strip] = Bounded(max_strips)
+        self._strips: Bounded[tuple[str, str], Strip] = Bounded(max_strips, on_drop=Strip.stop)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenlearner-strips")
         self._lock = threading.Lock()
 

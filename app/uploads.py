@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from app.text import display_name, seconds, size
-from tokenlearner.errors import MediaLimitError
+from tokenlearner.errors import ConfigError, MediaError, MediaLimitError
 from tokenlearner.media import MediaInfo, MediaLimits, probe
 
 _CHUNK: Final = 1024**2
 MAX_KEPT: Final = 12
 """Files of one visitor that stay on disk; the oldest makes room."""
 
-APP_LIMITS: Final = MediaLimits(
-    max_file_bytes=200 * 10**6, max_frame_pixels=50 * 10**6, max_duration_s=1800.0, max_decode_s=300.0
-)
-"""Bounds on what the app opens; a shared server takes less than the command line."""
+
+def limits_from(environment: Mapping[str, str]) -> MediaLimits:
+    """Bounds on what the app opens; a shared server takes less than the command line.
+
+    Raises:
+        ConfigError: If a variable holds no whole number from 1 on.
+    """
+
+    def whole(name: str, usual: int) -> int:
+        text = environment.get(name, str(usual)).strip()
+        if not (text.isascii() and text.isdigit() and int(text) > 0):
+            raise ConfigError(f"{name} must be a whole number from 1 on, not “{text}”.")
+        return int(text)
+
+    return MediaLimits(
+        max_file_bytes=10**6 * whole("TOKENLEARNER_MAX_FILE_MB", 200),
+        max_frame_pixels=10**6 * whole("TOKENLEARNER_MAX_MEGAPIXELS", 50),
+        max_duration_s=float(whole("TOKENLEARNER_MAX_VIDEO_S", 1800)),
+        max_decode_s=float(whole("TOKENLEARNER_MAX_DECODE_S", 300)),
+    )
+
+
+APP_LIMITS: Final = limits_from(os.environ)
+"""Those of this server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +65,7 @@ class Upload:
 
 
 class UploadFolder:
-    """One visitor's files in a temporary folder of their own. Threads may share it.
+    """One visitor's files in a temporary folder of their own, removed with this object. Threads may share it.
 
     Args:
         limits: Bounds on each file.
@@ -53,6 +76,7 @@ class UploadFolder:
         self.limits = limits
         self._max_kept = max_kept
         self._folder = Path(tempfile.mkdtemp(prefix="tokenlearner-upload-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, True)
         self._kept: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -70,7 +94,7 @@ class UploadFolder:
             name: As its owner calls it.
 
         Raises:
-            MediaError: If it is no photo or video that can be read; nothing is kept.
+            MediaError: If it is no photo or video that can be read, or cannot be stored; nothing is kept.
             MediaLimitError: If it is larger than the limits; nothing is kept.
         """
         name = display_name(name)
@@ -80,6 +104,9 @@ class UploadFolder:
             path = self._folder / sha256
             info = probe(partial, self.limits, name=name)
             partial.replace(path)
+        except OSError as error:
+            why = (error.strerror or "it cannot be written").lower()
+            raise MediaError(f"{name} could not be stored on the server: {why}.") from error
         finally:
             partial.unlink(missing_ok=True)
         upload = Upload(name=name, path=path, info=info)
@@ -116,5 +143,5 @@ def describe_limits(limits: MediaLimits = APP_LIMITS) -> str:
     """The limits in one sentence, to be read before one hits them."""
     return (
         f"Up to {size(limits.max_file_bytes)} a file, {limits.max_frame_pixels / 1e6:.0f} megapixels a picture, "
-        f"and {seconds(limits.max_duration_s)} of a video at a time."
+        f"{seconds(limits.max_duration_s)} of a video at a time, and {seconds(limits.max_decode_s)} to read it."
     )

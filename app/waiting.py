@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.jobs import Job, JobState
 from app.text import ordinal, plain, seconds
+from app.visits import LOST
 from tokenlearner.engine import Progress
 from tokenlearner.errors import Cancelled, TokenLearnerError
 
@@ -57,11 +58,18 @@ def reason(job: Job[Any], failed: str) -> str:
         failed: What to say of an error that is not meant for people; that one stands in the server's log.
     """
     if isinstance(job.error, Cancelled):
-        return STOPPED
+        return job.why or STOPPED
     return str(job.error) if isinstance(job.error, TokenLearnerError) else f"{failed}; the server's log says why."
 
 
-def bar(job: Job[Any], words: Callable[[Progress], str] = stages, *, key: str, cancel: str = "Cancel") -> bool:
+def bar(
+    job: Job[Any],
+    words: Callable[[Progress], str] = stages,
+    *,
+    key: str,
+    cancel: str = "Cancel",
+    name: str = "",
+) -> bool:
     """Draw how far a job is, and the button that stops it; whether it was stopped just now.
 
     Args:
@@ -69,9 +77,11 @@ def bar(job: Job[Any], words: Callable[[Progress], str] = stages, *, key: str, c
         words: What its progress says.
         key: Name of the row on the page; the button's is "stop" and this.
         cancel: What the button says.
+        name: What the job is about, to stand before the words.
     """
+    share, sentence = how_far(job, words)
     with st.container(horizontal=True, vertical_alignment="center", key=key):
-        st.progress(*how_far(job, words))
+        st.progress(share, f"{plain(name)}: {sentence}" if name else sentence)
         stopped = st.button(
             cancel, icon=":material/close:", key=f"stop {key}", help="Frees the device within one batch"
         )
@@ -80,9 +90,41 @@ def bar(job: Job[Any], words: Callable[[Progress], str] = stages, *, key: str, c
     return stopped
 
 
+def outcome(
+    job: Job[Any],
+    words: Callable[[Progress], str] = stages,
+    *,
+    key: str,
+    cancel: str = "Cancel",
+    name: str = "",
+    failed: str = "This failed",
+) -> str | None:
+    """Draw how far a job is, with the button that stops it, until it is settled.
+
+    Args:
+        job: The job.
+        words: What its progress says.
+        key: Name of the row on the page.
+        cancel: What the button says.
+        name: What the job is about.
+        failed: What to say of an error that is not meant for people.
+
+    Returns:
+        None while it goes on; then why it has no result, "" if it has one.
+    """
+    if not job.state.is_final:
+        return STOPPED if bar(job, words, key=key, cancel=cancel, name=name) else None
+    return "" if job.state is JobState.DONE else reason(job, failed)
+
+
+def is_quiet(sentence: str) -> bool:
+    """Whether there is no result for a reason that is no error."""
+    return sentence in (STOPPED, LOST)
+
+
 def say(sentence: str) -> None:
-    """Draw why there is no result: quietly where the visitor stopped it."""
-    if sentence == STOPPED:
+    """Draw why there is no result: quietly where nothing went wrong."""
+    if is_quiet(sentence):
         st.info(sentence, icon=":material/stop_circle:")
     else:
         st.error(plain(sentence), icon=":material/error:")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.models import ModelChoice, from_listed
 from app.results import Request
-from app.visits import Visit
+from app.visits import Visit, Visits
 from tests.engine_cases import TINY, tiny_model
 from tokenlearner.cards import ListedModel
 from tokenlearner.config import ModelConfig
@@ -57,6 +57,11 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def leave(visits: Visits, visit_id: str) -> None:
+    """Break somebody's connection."""
+    visits.arrive(visit_id, lambda: False)
 
 
 def visit() -> Visit:

@@ -228,6 +228,36 @@ def test_a_strip_is_read_once_beside_the_page(tmp_path):
     assert (view.info.num_frames, len(view.times_s)) == (120, 120)
 
 
+def test_a_strip_that_nobody_waits_for_any_more_is_not_read_to_its_end(tmp_path, monkeypatch):
+    begun, go = threading.Event(), threading.Event()
+    read: list[str] = []
+    encode, open_strip = strips.encode_jpeg, strips.open_thumbnails
+
+    def halting(*given: object) -> bytes:
+        begun.set()
+        assert go.wait(LIMIT_S)
+        return encode(*given)
+
+    def noting(path: Path, *given: object, **named: object) -> object:
+        read.append(path.name)
+        return open_strip(path, *given, **named)
+
+    monkeypatch.setattr(strips, "encode_jpeg", halting)
+    monkeypatch.setattr(strips, "open_thumbnails", noting)
+    held = Strips()
+    running = held.of("anna", item_of(write_video(tmp_path / "a.mp4", 60)))
+    assert begun.wait(LIMIT_S)
+    waiting = held.of("anna", item_of(write_video(tmp_path / "b.mp4", 61), "b"))
+    his = held.of("ben", item_of(write_video(tmp_path / "c.mp4", 62)))
+    held.release("anna")
+    go.set()
+    assert his.wait(LIMIT_S).held == PARTS
+    assert (running.view.held, waiting.view.held) == (1, 0)
+    assert running.view.done
+    assert waiting.view.done
+    assert read == ["a.mp4", "c.mp4"]
+
+
 def test_a_strip_can_be_seen_while_it_is_read(tmp_path, monkeypatch):
     first, go_on = threading.Event(), threading.Event()
     encode = strips.encode_jpeg

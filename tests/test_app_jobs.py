@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.jobs import Job, JobState, QueueFull, Ticket, Worker
+from app.jobs import Job, JobFailed, JobState, QueueFull, Ticket, Worker
 from tokenlearner.engine import Progress
 from tokenlearner.errors import Cancelled, MediaError
 
@@ -193,6 +193,19 @@ def test_everything_of_one_owner_can_be_stopped(worker):
     assert (job.state, quick.state) == (JobState.CANCELLED, JobState.CANCELLED)
 
 
+def test_what_was_stopped_for_another_reason_says_so(worker):
+    go = threading.Event()
+    running = worker.submit(lambda ticket: ticket.cancel.wait(LIMIT_S) and stop(), owner="a", slot="analysis")
+    waits = worker.submit(lambda ticket: go.wait(LIMIT_S), owner="a", slot="question")
+    worker.cancel_owner("a", "The connection was lost.")
+    assert running.wait(LIMIT_S)
+    assert (running.state, running.why, waits.why) == (JobState.CANCELLED, *["The connection was lost."] * 2)
+
+
+def stop() -> None:
+    raise Cancelled("stopped")
+
+
 def test_an_error_reaches_whoever_asks_and_the_worker_lives_on(worker):
     def fail(ticket: Ticket) -> None:
         raise MediaError("clip.mp4 is damaged.")
@@ -208,8 +221,9 @@ def test_an_error_reaches_whoever_asks_and_the_worker_lives_on(worker):
 def test_a_mistake_of_ours_is_logged_with_its_traceback(worker, caplog):
     with caplog.at_level(logging.ERROR):
         job = worker.submit(lambda ticket: 1 // 0, owner="a", slot="view", quick=True)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(JobFailed, match="the server's log says why"):
             job.result()
+    assert isinstance(job.error, ZeroDivisionError)
     assert "ZeroDivisionError" in caplog.text
     assert "'view'" in caplog.text
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.costs import Pace, estimate, frames_in_range
+from app.costs import BatchClock, Pace, estimate, frames_in_range
 from app.explore.budget import best_within, priced
 from app.models import (
     accuracies_near,
@@ -21,6 +21,7 @@ from tests.app_cases import METRICS, tiny_choice
 from tests.engine_cases import TINY, VIDEO
 from tokenlearner import flops
 from tokenlearner.config import LabelGroup
+from tokenlearner.engine import Progress
 from tokenlearner.media import MediaInfo, Sampling
 from tokenlearner.media.sampling import choose_frames
 
@@ -201,3 +202,27 @@ def test_a_setting_that_the_model_does_not_hold_is_not_offered(model):
     metrics = {"choices": [*METRICS["validation"]["choices"], {"loc": 2, "num_tokens": 6, "top1": 0.99}]}
     card = dataclasses.replace(model.card, metrics=metrics)
     assert 2 not in {one.loc for one in priced(card, (32, 32))}
+
+
+def test_a_pace_leaves_out_the_first_batch_which_opens_the_file_and_warms_up(monkeypatch):
+    monkeypatch.setattr(Pace, "of", classmethod(lambda cls, analysis: Pace(1.2, 0.6)))
+    told: list[Progress] = []
+    clock = BatchClock(told.append)
+    for done, seconds in ((0, 2.0), (10, 7.0), (20, 8.0), (30, 9.0)):
+        clock.report(Progress(done, 30, seconds, None, "analysing"))
+    assert [progress.done for progress in told] == [0, 10, 20, 30]
+    # Warm, ten frames took one second, so thirty take three of the nine.
+    assert clock.pace(None) == Pace(pytest.approx(0.4), pytest.approx(0.2), is_warm=True)
+
+
+def test_a_photo_does_not_replace_the_pace_of_a_clip(monkeypatch):
+    monkeypatch.setattr(Pace, "of", classmethod(lambda cls, analysis: Pace(5.0, 5.0)))
+    clock = BatchClock(lambda progress: None)
+    clock.report(Progress(1, 1, 3.0, 0.0, "analysing"))
+    photo, clip = clock.pace(None), Pace(1.0, 1.0, is_warm=True)
+    assert photo == Pace(5.0, 5.0)
+    assert photo.is_better_than(None)
+    assert not photo.is_better_than(clip)
+    assert clip.is_better_than(photo)
+    assert Pace(2.0, 9.0).is_better_than(photo), "of two photos, the one that was not warming up"
+    assert Pace(3.0, 1.0, is_warm=True).is_better_than(clip), "the machine is slower today"

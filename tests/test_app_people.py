@@ -12,7 +12,7 @@ import pytest
 from app.items import from_upload
 from app.jobs import JobState, QueueFull
 from app.server import Server
-from tests.app_cases import LIMIT_S, request_for, tiny_choice, until
+from tests.app_cases import LIMIT_S, leave, request_for, tiny_choice, until
 from tests.engine_cases import pictures, write_clip
 from tokenlearner.engine import AnalysisSettings, Engine, Progress
 
@@ -135,7 +135,7 @@ def test_when_everybody_has_left_nothing_of_theirs_is_left(server, temporary, cl
     assert engine.features.used_bytes > 0
     assert len(list(temporary.iterdir())) == 6
     for i in range(6):
-        server.visits.leave(f"person {i}")
+        leave(server.visits, f"person {i}")
     until(lambda: not os.listdir(temporary))
     until(lambda: (server.results.used_bytes, engine.features.used_bytes) == (0, 0))
 
@@ -145,8 +145,8 @@ def test_two_people_with_the_same_file_share_one_analysis_until_both_have_left(s
     ben, same = bring(server, "ben", clips[3])
     shown = ask(server, anna, item, model).result()
     assert ask(server, ben, same, model).result() is shown
-    server.visits.leave("anna")
+    leave(server.visits, "anna")
     until(lambda: len(server.visits) == 1)
     assert server.rerun(ben, shown, (3, 2, ())).result().num_tokens == 2
-    server.visits.leave("ben")
+    leave(server.visits, "ben")
     until(lambda: server.results.used_bytes == 0)

@@ -6,17 +6,18 @@ import threading
 import numpy as np
 import pytest
 
+from app import server as server_module
 from app.bounded import Bounded
 from app.clips import BrowserClip
 from app.items import Item, from_upload
 from app.jobs import JobState
 from app.results import EVERYBODY, Results, Shown
 from app.server import PLAIN, Server
-from app.visits import Visit
-from tests.app_cases import LIMIT_S, request_for, tiny_choice, until
+from app.visits import LOST, Visit
+from tests.app_cases import LIMIT_S, leave, request_for, tiny_choice, until
 from tests.engine_cases import can_rerun, pictures, write_clip
 from tokenlearner import flops
-from tokenlearner.engine import AnalysisSettings
+from tokenlearner.engine import AnalysisSettings, Progress
 from tokenlearner.errors import Cancelled, CheckpointError, FeaturesGone, MediaError
 from tokenlearner.media import Sampling
 from tokenlearner.media.video import VideoSource
@@ -83,6 +84,49 @@ def test_a_slider_costs_the_suffix_only_and_its_answer_is_kept(server, anna, ite
     assert server.known_view(shown, (3, 2, ())) is found
     assert server.known_view(shown, (1, 6, ())) is shown.analysis
     assert server.known_view(shown, (3, 2, (1,))) is None
+
+
+def test_nobody_sees_the_name_that_another_visitor_gave_the_file(server, anna, item, model):
+    shown = analysed(server, anna, item, model)
+    server.rerun(anna, shown, (3, 2, ())).result()
+    hers = server.results.get(shown.request, "ben").named(dataclasses.replace(item, name="holiday.mp4"), model)
+    assert (hers.item.name, hers.analysis.media.name) == ("holiday.mp4", "holiday.mp4")
+    assert server.known_view(hers, (3, 2, ())).media.name == "holiday.mp4"
+    assert server.known_view(shown, (3, 2, ())).media.name == "disc.mp4"
+
+
+def test_models_of_one_name_have_their_own_times(server, anna, item, model):
+    other = dataclasses.replace(model, card=dataclasses.replace(model.card, sha256="0" * 64))
+    analysed(server, anna, item, model)
+    server.measure_latency(anna, model, "cpu", (24, 40), PLAIN).result()
+    assert server.known_latency(dataclasses.replace(model, random=True), "cpu", (24, 40), PLAIN) is not None
+    assert server.known_latency(other, "cpu", (24, 40), PLAIN) is None
+    own = server._paces.get((model.weights, "cpu"))
+    assert own is not None
+    assert server._paces.get((other.weights, "cpu")) is None
+    assert server.pace(other, "cpu") == own, "what another model took is better than nothing"
+
+
+def test_timing_several_settings_counts_what_is_left_and_not_what_is_known(server, anna, model, monkeypatch):
+    server.measure_latency(anna, model, "cpu", (24, 40), (1, 3, ())).result()
+    told: list[Progress] = []
+
+    def measure(self, ticket, model, device, image_hw, view, report):
+        for _ in range(3):
+            clock[0] += 1.0
+            report()
+            told.append(ticket._job.progress)
+
+    clock = [0.0]
+    monkeypatch.setattr(Server, "_measure", measure)
+    monkeypatch.setattr(server_module.time, "monotonic", lambda: clock[0])
+    settings = {f"lane {name}": (model, (24, 40), (1, 3 + i, ())) for i, name in enumerate("ABCD")}
+    server.measure_latencies(anna, "cpu", settings).result()
+    assert [(one.done, one.total, one.remaining_s) for one in told] == [
+        *[(0, 3, None)] * 3,
+        *[(1, 3, 6.0 - passed) for passed in (1, 2, 3)],
+        *[(2, 3, 3.0 - passed) for passed in (1, 2, 3)],
+    ]
 
 
 def test_the_plain_network_has_no_maps(server, anna, item, model):
@@ -169,7 +213,7 @@ def test_nobody_waits_for_a_file_that_is_slow_to_read(server, anna, item, model,
     ben.uploads.close()
 
 
-def test_closing_the_page_stops_its_jobs_at_once_and_gives_its_memory_back_later(server, anna, item, model):
+def test_closing_the_page_stops_its_jobs_and_gives_its_memory_back(server, anna, item, model):
     shown = analysed(server, anna, item, model)
     engine = server.engine(model, "cpu")
     server.rerun(anna, shown, (3, 2, ())).result()
@@ -177,8 +221,9 @@ def test_closing_the_page_stops_its_jobs_at_once_and_gives_its_memory_back_later
     gate = threading.Event()
     server.worker("cpu").submit(lambda ticket: gate.wait(LIMIT_S), owner="ben", slot="analysis")
     waits = server.analyse(anna, item, model, request_for(item.key, model, resize="crop"), AnalysisSettings())
-    server.visits.leave("anna")
-    assert waits.state is JobState.CANCELLED
+    leave(server.visits, "anna")
+    assert waits.wait(LIMIT_S)
+    assert (waits.state, waits.why) == (JobState.CANCELLED, LOST)
     gate.set()
     until(lambda: not can_rerun(engine, shown.analysis))
     assert server.results.get(shown.request, "ben") is None
@@ -298,6 +343,20 @@ def test_a_bounded_dictionary_forgets_what_was_not_used():
     assert (len(held), held.get("a")) == (1, None)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Bounded(0)
+
+
+def test_a_bounded_dictionary_counts_bytes_and_tells_what_it_drops():
+    gone: list[bytes] = []
+    held: Bounded[str, bytes] = Bounded(9, max_bytes=10, size_of=len, on_drop=gone.append)
+    held.put("a", b"1234")
+    held.put("b", b"12345")
+    assert (held.used_bytes, gone) == (9, [])
+    held.put("c", b"12")
+    assert (held.used_bytes, gone) == (7, [b"1234"])
+    held.put("large", b"x" * 11)
+    assert (len(held), held.used_bytes) == (1, 11), "what is too large alone is still kept"
+    held.drop(lambda key: key == "large")
+    assert gone == [b"1234", b"12345", b"12", b"x" * 11]
 
 
 def test_another_part_of_the_clip_is_another_request(model):

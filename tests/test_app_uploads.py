@@ -1,19 +1,21 @@
 """Uploads: on disk at once, known by content, bounded, refused with one sentence, and gone when the page is."""
 
 import dataclasses
+import errno
+import gc
 import io
 import re
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from app.items import from_upload, labels, samples
-from app.uploads import APP_LIMITS, UploadFolder, describe_limits
+from app.uploads import APP_LIMITS, UploadFolder, describe_limits, limits_from
 from app.visits import Visits
+from tests.app_cases import leave, until
 from tests.engine_cases import pictures, write_clip, write_photo
-from tokenlearner.errors import MediaError, MediaLimitError
+from tokenlearner.errors import ConfigError, MediaError, MediaLimitError
 
 
 @pytest.fixture
@@ -114,7 +116,17 @@ def test_closing_removes_the_folder(folder, photo):
 
 
 def test_the_limits_are_stated_in_words():
-    assert describe_limits() == "Up to 200 MB a file, 50 megapixels a picture, and 30 min of a video at a time."
+    words = "Up to 200 MB a file, 50 megapixels a picture, 30 min of a video at a time, and 5 min to read it."
+    assert describe_limits(limits_from({})) == words
+    smaller = {"TOKENLEARNER_MAX_FILE_MB": "30", "TOKENLEARNER_MAX_MEGAPIXELS": "12", "TOKENLEARNER_MAX_VIDEO_S": "90"}
+    words = "Up to 30 MB a file, 12 megapixels a picture, 90 s of a video at a time, and 40 s to read it."
+    assert describe_limits(limits_from({**smaller, "TOKENLEARNER_MAX_DECODE_S": "40"})) == words
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "many", "1.5"])
+def test_a_limit_that_is_no_number_is_refused_by_its_name(text):
+    with pytest.raises(ConfigError, match="TOKENLEARNER_MAX_VIDEO_S must be a whole number from 1 on"):
+        limits_from({"TOKENLEARNER_MAX_VIDEO_S": text})
 
 
 def test_a_page_that_is_gone_gives_its_files_back_after_a_while(photo):
@@ -129,7 +141,7 @@ def test_a_page_that_is_gone_gives_its_files_back_after_a_while(photo):
     visit = visits.arrive("anna")
     stays = visits.arrive("ben").uploads.add(io.BytesIO(photo), "disc.png")
     upload = visit.uploads.add(io.BytesIO(photo), "disc.png")
-    visits.leave("anna")
+    leave(visits, "anna")
     assert ended.wait(20)
     assert told == [("leave", "anna"), ("end", "anna")]
     assert not upload.path.exists()
@@ -138,15 +150,72 @@ def test_a_page_that_is_gone_gives_its_files_back_after_a_while(photo):
     visits.arrive("ben").uploads.close()
 
 
-def test_a_page_that_comes_back_in_time_keeps_its_files(photo):
-    visits = Visits(0.3)
-    visit = visits.arrive("anna")
-    upload = visit.uploads.add(io.BytesIO(photo), "disc.png")
-    visits.leave("anna")
-    assert visits.arrive("anna") is visit
-    time.sleep(0.6)
-    assert upload.path.exists()
-    visit.uploads.close()
+class Connection:
+    """Breaks and comes back; notes how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+        self.looks = 0
+
+    def __call__(self) -> bool:
+        self.looks += 1
+        return self.is_there
+
+    def looked_at(self, times: int) -> None:
+        """Wait until it was looked at so many times more."""
+        goal = self.looks + times
+        until(lambda: self.looks >= goal)
+
+
+def test_a_page_whose_connection_comes_back_keeps_its_files_though_it_never_runs_again(photo):
+    told: list[str] = []
+    visits = Visits(0.4, patience_s=0.04, on_leave=told.append, on_end=told.append)
+    line = Connection()
+    upload = visits.arrive("anna", line).uploads.add(io.BytesIO(photo), "disc.png")
+    line.looked_at(2)
+    line.is_there = False
+    until(lambda: told == ["anna"])  # away for longer than the patience: its jobs stop
+    line.is_there = True
+    line.looked_at(60)  # longer than the grace
+    assert (told, upload.path.exists(), len(visits)) == (["anna"], True, 1)
+    line.is_there = False
+    until(lambda: told == ["anna", "anna", "anna"])  # it left again, and ended
+    assert not upload.path.exists()
+    until(lambda: not visits._is_watched)
+
+
+def test_a_blip_stops_nothing():
+    told: list[str] = []
+    visits = Visits(20, patience_s=8, on_leave=told.append)
+    line = Connection()
+    visits.arrive("anna", line)
+    for is_there in (False, True, False):
+        line.is_there = is_there
+        visits._look()
+    assert told == []
+    visits._pages["anna"].seen_s -= 9
+    visits._look()
+    visits._look()
+    assert told == ["anna"], "told once"
+    visits.arrive("anna").uploads.close()
+
+
+def test_files_do_not_outlive_the_server(photo):
+    folder = UploadFolder()
+    path = folder.add(io.BytesIO(photo), "disc.png").path
+    del folder
+    gc.collect()
+    assert not path.parent.exists()
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(folder, photo, monkeypatch):
+    def full(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(MediaError, match=r"disc\.png could not be stored on the server: no space left on device\."):
+        folder.add(io.BytesIO(photo), "disc.png")
+    assert folder.kept == ()
 
 
 def test_no_two_files_of_a_list_are_called_the_same_and_what_is_there_keeps_its_label(folder, photo):

@@ -74,6 +74,7 @@ def fill(at: Here, wish: Wish, lane: Lane, index: int) -> Filled | None:
     if shown is None:
         _waiting(at, wish, index)
         return None
+    shown = shown.named(wish.item, wish.model)
     found = at.server.known_view(shown, lane.view)
     if found is None:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.models import ModelChoice
-from app.server import View
+from app.results import View
 from app.text import count, place_name
 from tokenlearner.config import ModelConfig
 

@@ -10,7 +10,7 @@ import streamlit as st
 from app.compare import state
 from app.compare.lanes import Lane, Preset
 from app.explore.page import Here
-from app.explore.source import new_files
+from app.explore.source import new_files, release
 from app.items import Item, from_upload, labels, samples
 from app.text import plain
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
@@ -107,5 +107,6 @@ def _take(at: Here, widget: str, explored: str | None) -> None:
             st.session_state[_PROBLEMS] = [str(error)]
         else:
             _choose(from_upload(upload).key, explored)
+        release(file)
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[_UPLOAD] = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final
 
 import streamlit as st
@@ -13,8 +12,8 @@ from app.explore.frames_form import frames_form
 from app.explore.page import Here
 from app.explore.wish import Wish
 from app.fragments import fragment
-from app.jobs import JobState
-from app.results import Shown
+from app.items import from_upload, samples
+from app.results import Request
 from app.text import plain, seconds
 from tokenlearner.errors import TokenLearnerError
 
@@ -30,12 +29,12 @@ def ask(at: Here, wish: Wish) -> None:
     visit, request = at.visit, wish.request
     known = at.server.results.get(request, visit.id)
     if known is not None:
-        visit.shown = _named(known, wish)
+        visit.shown = known.named(wish.item, wish.model)
         return
     if visit.job is not None and visit.job[0] == request:
         part = at.server.part(request)
         if part is not None and parts.is_news(visit.shown, part):
-            visit.shown = _named(part, wish)
+            visit.shown = part.named(wish.item, wish.model)
     elif request not in visit.refusals and not needs_yes(at, wish):
         start(at, wish)
 
@@ -60,13 +59,18 @@ def needs_yes(at: Here, wish: Wish) -> bool:
 
 
 def status(at: Here, wish: Wish) -> None:
-    """Draw what there is to say about a wish that is not on the screen: progress, a refusal, or a question."""
+    """Draw what there is to say about a wish that is not on the screen: progress, a refusal, or a question.
+
+    An earlier wish that still runs, because this one was known already, keeps its progress and its Cancel.
+    """
     visit, request = at.visit, wish.request
-    if visit.job is not None and visit.job[0] == request:
+    if visit.job is not None:
         _progress(at, wish)
-    elif visit.shown is not None and visit.shown.request == request and not visit.shown.is_part:
+    if visit.job is not None and visit.job[0] == request:
+        return
+    if visit.shown is not None and visit.shown.request == request and not visit.shown.is_part:
         return  # it is on the screen, however long it would take today
-    elif request in visit.refusals:
+    if request in visit.refusals:
         _refusal(at, wish, visit.refusals[request])
     elif wish.item.info is not None and needs_yes(at, wish):
         _question(at, wish)
@@ -78,27 +82,27 @@ def _progress(at: Here, wish: Wish) -> None:
     if visit.job is None:
         st.rerun()
     request, job = visit.job
-    if job.state.is_final:
-        if job.state is not JobState.DONE:
-            visit.refusals[request] = waiting.reason(job, "The analysis failed")
-        visit.job = None
-        st.rerun()
-    part = at.server.part(request)
+    part = at.server.part(request) if request == wish.request else None
     if part is not None and parts.is_news(visit.shown, part):
         st.rerun()
+    words, name = waiting.frames, _name(at, request)
+    if visit.shown is not None and parts.is_growing(at, visit.shown):
+        share = parts.share(visit.shown.analysis)
+        words, name = (lambda progress: f"The {share}; the rest is being analysed{waiting.left(progress)}"), ""
     key = "first-progress" if visit.shown is None else "progress"
-    with st.container(horizontal=True, vertical_alignment="center", key=key):
-        share, words = waiting.how_far(job, waiting.frames)
-        if visit.shown is not None and parts.is_growing(at, visit.shown) and job.state is JobState.RUNNING:
-            words = f"The {parts.share(visit.shown.analysis)}; the rest is being analysed{waiting.left(job.progress)}"
-        else:
-            words = f"{plain(wish.item.name)}: {words}"
-        st.progress(share, words)
-        if st.button("Cancel", icon=":material/close:", help="Frees the device within one batch"):
-            job.cancel()
-            visit.refusals[request] = waiting.STOPPED
-            visit.job = None
-            st.rerun()
+    why = waiting.outcome(job, words, key=key, name=name, failed="The analysis failed")
+    if why is None:
+        return
+    visit.job = None
+    if why:
+        visit.refusals[request] = why
+    st.rerun()
+
+
+def _name(at: Here, request: Request) -> str:
+    """What the photo or clip of a request is called."""
+    known = (*map(from_upload, at.visit.uploads.kept), *samples())
+    return next((item.name for item in known if item.key == request.item), "")
 
 
 def _refusal(at: Here, wish: Wish, sentence: str) -> None:
@@ -106,18 +110,26 @@ def _refusal(at: Here, wish: Wish, sentence: str) -> None:
     stays = parts.stays(shown, wish.item.key)
     is_part = shown is not None and shown.is_part and shown.request == wish.request
     with st.container(horizontal=True, vertical_alignment="center", key="refusal"):
-        if sentence == waiting.STOPPED:
+        if waiting.is_quiet(sentence):
             st.info(f"{plain(wish.item.name)}: {sentence}{stays}", icon=":material/stop_circle:")
         else:
             st.error(f"{plain(sentence)}{stays}", icon=":material/error:")
         if st.button(
-            "Go on" if is_part else "Try again",
+            f"Go on{_price(at, wish)}" if is_part else "Try again",
             icon=":material/refresh:",
+            key="again",
             help="Begins at the start once more; what is here stays until there is more." if is_part else None,
         ):
             del at.visit.refusals[wish.request]
             at.visit.agreed.add(wish.request)
             st.rerun()
+
+
+def _price(at: Here, wish: Wish) -> str:
+    """How long a wish would take, to stand on a button; "" if nobody knows."""
+    media = trim.media_of(at, wish.item)
+    cost = trim.cost_of(at, wish, media) if media is not None else None
+    return f" (about {seconds(cost.seconds)})" if cost is not None and cost.seconds is not None else ""
 
 
 def _question(at: Here, wish: Wish) -> None:
@@ -131,13 +143,3 @@ def _question(at: Here, wish: Wish) -> None:
             icon=":material/timer:",
         )
         frames_form(at, wish, "question")
-
-
-def _named(shown: Shown, wish: Wish) -> Shown:
-    """The result under this visitor's name for the file, and with the model's card as it is now.
-
-    Another visitor may have brought the same file under another name.
-    """
-    media = dataclasses.replace(shown.analysis.media, name=wish.item.name)
-    analysis = dataclasses.replace(shown.analysis, media=media)
-    return dataclasses.replace(shown, item=wish.item, model=wish.model, analysis=analysis)

@@ -9,6 +9,7 @@ import streamlit as st
 from app import waiting
 from app.brought import LISTED, MAX_KEPT
 from app.explore.page import Here
+from app.explore.source import release
 from app.jobs import Ticket
 from app.models import ModelChoice
 from app.models_page import around, coming, scenic_fields
@@ -95,6 +96,7 @@ def _take(at: Here, key: str, taken: tuple[str, ...]) -> None:
         return
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[coming.PENDING] = (file, file.name)
+    release(file)
     _read(at, taken)
 
 

@@ -272,11 +272,14 @@ def test_a_long_run_shows_its_progress_and_stops_when_told(slow_app, browser, lo
 def test_two_visitors_wait_in_line_and_each_get_their_own(slow_app, browser, long_clip, tmp_path):
     anna, ben = open_page(browser, slow_app), open_page(browser, slow_app)
     begin_long_run(anna, long_clip)
-    upload(ben, write_photo(tmp_path / "his.png", (50, 70)))
-    expect(ben.get_by_text("his.png: waiting, 1st in line for the device")).to_be_visible(timeout=SETTLE_MS)
-    anna.get_by_role("button", name="Cancel").click()
-    expect(ben.get_by_text(re.compile(r"his\.png · 70 × 50"))).to_be_visible(timeout=LIMIT_MS)
-    expect(anna.locator(".player")).to_have_count(1)
-    assert anna.get_by_text(re.compile(r"his\.png")).count() == 0
+    upload(ben, write_clip(tmp_path / "his.mp4", pictures(20, (50, 70))))
+    expect(ben.get_by_text("his.mp4: waiting, 1st in line for the device")).to_be_visible(timeout=SETTLE_MS)
+    for page, mine, maps in ((anna, r"long\.mp4 · 64 × 36", 300), (ben, r"his\.mp4 · 70 × 50", 20)):
+        expect(page.get_by_text(re.compile(mine))).to_be_visible(timeout=LIMIT_MS)
+        press(page, "End")
+        expect(page.locator(".step")).to_have_text(f"map {maps} of {maps}", timeout=LIMIT_MS)
+    assert anna.get_by_text(re.compile(r"his\.mp4")).count() == 0
+    assert ben.get_by_text(re.compile(r"long\.mp4")).count() == 0
+    assert pixels(anna) != pixels(ben)
     anna.close()
     ben.close()
