@@ -76,7 +76,8 @@ def cost_bars(
             for stage, color in STAGE_COLORS.items()
             if compute.stages[stage]
         )
-        return f"<span>{name}</span><div>{parts}{line}</div><b>{words(compute.total_macs)}</b>"
+        total = words(compute.total_macs)
+        return f'<span>{name}</span><div>{parts}{line}</div><b title="All of it per {per}, {name}">{total}</b>'
 
     told = ", ".join(f"{name} {words(compute.total_macs)}" for name, compute in rows)
     bars = "".join(row(name, compute) for name, compute in rows)

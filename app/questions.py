@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
+from app.clips import BrowserClip, fit_within
 from app.models import ModelChoice
 from app.results import Shown
+from app.takeaway.clips import frame_at, resized
 from tokenlearner import doubt
 from tokenlearner.analysis.cause import FRACTIONS
 from tokenlearner.deletion import DeletionCurve, delete_most_attended
@@ -34,6 +37,8 @@ _DELETION_ROWS: Final = 6
 _DELETION_CLIPS: Final = 2
 _DELETION_DRAWS: Final = 4
 """Frames (or clips of a video model) and random orders of the deletion: whole passes, the costliest part of a doubt."""
+_FRAME_SIDE: Final = 480
+"""Longer side of the frame that is looked at, in pixels."""
 _MAPS_SHARE: Final = 0.02
 """Where the first part of a doubt ends on its bar: passes behind TokenLearner only."""
 _MARKS: Final = 16
@@ -64,17 +69,34 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
+class Moment:
+    """The middle of a clip, or a photo, with its maps: what can be looked at side by side.
+
+    Attributes:
+        time_s: Presentation time.
+        frame: The frame, small.
+        maps: The network's own maps then.
+        top: Weight drawn at full strength for all maps: the largest of the own maps' mean over the tokens.
+    """
+
+    time_s: float
+    frame: UInt8[np.ndarray, "height width 3"]
+    maps: Float32[np.ndarray, "tokens rows cols"]
+    top: float
+
+
+@dataclass(frozen=True, eq=False)
 class Doubt:
     """What the comparisons with worthless maps show.
 
     Attributes:
-        whole: The real answer, with all tokens.
-        comparisons: The others.
+        moment: What is looked at.
+        comparisons: What the network says with other maps; of those, the ones of the moment only.
         deletion: Curves over the pixels.
         sentence: What all of it shows.
     """
 
-    whole: Analysis
+    moment: Moment
     comparisons: tuple[Comparison, ...]
     deletion: DeletionCurve
     sentence: str
@@ -150,7 +172,8 @@ def _doubt(
 ) -> Doubt:
     path, index = shown.item.locate(), question.class_index
     deleted_rows = _DELETION_ROWS if found.clip_frames == 1 else _DELETION_CLIPS
-    middle = _MAPS_SHARE + (1 - _MAPS_SHARE) * _random_share(found, deleted_rows)
+    random_rows, deleting = doubt_rows(found)
+    middle = _MAPS_SHARE + (1 - _MAPS_SHARE) * random_rows / (random_rows + deleting)
     meter.part("moving maps", 0.0, _MAPS_SHARE)(0, 1)
     comparisons = doubt.doubt_maps(engine, found, index, cancel=cancel)
     others = {}
@@ -179,16 +202,30 @@ def _doubt(
         cancel=cancel,
     )
     sentence = doubt.sentence(comparisons, deletion, class_name=class_name)
-    return Doubt(dataclasses.replace(found), comparisons, deletion, sentence)
+    step = len(found.timestamps_s) // 2
+    seen = tuple(
+        dataclasses.replace(one, token_maps=one.token_maps[min(step, len(one.token_maps) - 1)][None].copy())
+        for one in comparisons
+    )
+    return Doubt(_moment(found, shown.clip, step), seen, deletion, sentence)
 
 
-def _random_share(found: Analysis, deleted_rows: int) -> float:
-    """Share of a doubt's whole passes that random weights take, 0..1; the rest is the deletion's."""
-    if not found.provenance.trained:
-        return 0.0
-    orders = 3 + _DELETION_DRAWS  # by the maps, by those of random weights, from the middle
-    deleting = min(deleted_rows, len(found.logits)) * (1 + orders * (len(FRACTIONS) - 1))
-    return len(found.logits) / (len(found.logits) + deleting)
+def _moment(found: Analysis, clip: BrowserClip, step: int) -> Moment:
+    assert found.token_maps is not None
+    time_s = float(found.timestamps_s[step])
+    rgb = frame_at(clip, time_s)
+    small = resized(rgb, fit_within(rgb.shape[:2], _FRAME_SIDE))
+    maps = found.token_maps[step].copy()
+    return Moment(time_s, small, maps, float(maps.mean(axis=0).max()) or 1.0)
+
+
+def doubt_rows(found: Analysis) -> tuple[int, int]:
+    """Rows of the logits that a doubt runs through the whole network: with random weights, and with patches deleted."""
+    rows = _DELETION_ROWS if found.clip_frames == 1 else _DELETION_CLIPS
+    trained = found.provenance.trained
+    orders = 2 + trained + _DELETION_DRAWS  # by the maps, from the middle, by the maps of random weights
+    deleting = min(rows, len(found.logits)) * (1 + orders * (len(FRACTIONS) - 1))
+    return len(found.logits) if trained else 0, deleting
 
 
 class _Meter:

@@ -8,7 +8,7 @@ import pytest
 
 from app.clips import BrowserClip
 from app.items import Item
-from app.questions import FEWEST_ROWS, MOST_ITEMS, Doubt, Question, _Meter, _random_share, answer, rows_for
+from app.questions import FEWEST_ROWS, MOST_ITEMS, Doubt, Question, _Meter, answer, doubt_rows, rows_for
 from app.results import EVERYBODY, Shown
 from app.server import Server
 from tests.app_cases import LIMIT_S, request_for, tiny_choice, visit
@@ -33,7 +33,7 @@ def asked(tmp_path_factory):
     item = Item(key="file:1", name="disc.mp4", kind="video", path=path)
     request = request_for("file:1", model)
     analysis = server.engine(model, "cpu").analyze(path, AnalysisSettings(loc=1, num_tokens=6))
-    shown = Shown(request, item, model, analysis, BrowserClip(b"", "video/mp4", (46, 80), 0.0))
+    shown = Shown(request, item, model, analysis, BrowserClip(path.read_bytes(), "video/mp4", (46, 80), 0.0))
     server.results.put(shown, EVERYBODY)
     return server, shown
 
@@ -82,6 +82,13 @@ def test_a_doubt_compares_with_every_kind_of_worthless_maps(asked):
     assert set(found.deletion.curves) == {"attended", "centre", "random weights"}
     assert "fox" in found.sentence
     assert [one.done for one in told] == sorted(one.done for one in told)
+    shown = asked[1].analysis
+    assert found.moment.time_s == shown.timestamps_s[3]
+    np.testing.assert_array_equal(found.moment.maps, shown.token_maps[3])
+    assert found.moment.top == pytest.approx(shown.token_maps[3].mean(axis=0).max())
+    assert found.moment.frame.shape == (46, 80, 3)
+    assert np.abs(found.moment.frame.astype(int) - pictures(7, (46, 80))[3]).mean() < 8, "the frame of that moment"
+    assert {one.token_maps.shape for one in found.comparisons} == {(1, *shown.token_maps.shape[1:])}
     assert {one.stage for one in told} == {"moving maps", "running random weights", "deleting patches"}
 
 
@@ -178,7 +185,7 @@ def test_the_time_left_follows_a_pace_that_changes():
 
 def test_a_doubt_counts_its_whole_passes(asked):
     _, shown = asked
-    deleting = 6 * (1 + 7 * (len(FRACTIONS) - 1))
-    assert _random_share(shown.analysis, 6) == pytest.approx(7 / (7 + deleting))
+    assert doubt_rows(shown.analysis) == (7, 6 * (1 + 7 * (len(FRACTIONS) - 1)))
     untrained = dataclasses.replace(shown.analysis.provenance, trained=False)
-    assert _random_share(dataclasses.replace(shown.analysis, provenance=untrained), 6) == 0
+    untrained_rows = doubt_rows(dataclasses.replace(shown.analysis, provenance=untrained))
+    assert untrained_rows == (0, 6 * (1 + 6 * (len(FRACTIONS) - 1)))

@@ -6,7 +6,6 @@ from typing import Final, get_args
 
 import streamlit as st
 
-from app import waiting
 from app.explore import questioning, watched
 from app.explore.cause_figures import sum_words, worth_bars
 from app.explore.page import Here
@@ -35,8 +34,14 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
             persist_state="session",
         )
     question = _question(found, index, baseline)
-    known = questioning.answered(at, shown, question)
     name = watched.name(found, index)
+    known = questioning.answer_or_ask(
+        at,
+        shown,
+        question,
+        price=f"{plain(BASELINES[baseline])} {plain(price(found))}",
+        button="What is each token worth?",
+    )
     if isinstance(known, ShapleyValues):
         left, right = st.columns([3, 2], gap="large")
         left.html(worth_bars(known))
@@ -44,20 +49,6 @@ def draw(at: Here, shown: Shown, found: Analysis) -> None:
         right.markdown(sum_words(known))
         right.caption(plain(known.baseline_text))
         right.caption(plain(how(known, len(found.logits), found.clip_frames)))
-    elif questioning.is_asked(at, shown, question):
-        questioning.progress(at, "worth")
-    else:
-        st.caption(f"{plain(BASELINES[baseline])} {plain(price(found))}")
-        sentence = questioning.refusal(at, shown, question)
-        if sentence is not None:
-            waiting.say(sentence)
-        st.button(
-            "What is each token worth?",
-            icon=":material/play_arrow:",
-            key="ask worth",
-            on_click=questioning.ask,
-            args=(at, shown, question),
-        )
 
 
 def known_worth(at: Here, shown: Shown, found: Analysis) -> tuple[list[float], str] | None:

@@ -7,23 +7,34 @@ import html
 from collections.abc import Sequence
 from typing import Final
 
-import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
 from app.desk import points
 from app.explore.overlap_figures import chip
+from app.questions import Moment
 from app.text import class_label, percent
+from tokenlearner import render
 from tokenlearner.agreement import softmax
 from tokenlearner.deletion import ATTENDED, CENTRE, DeletionCurve
 from tokenlearner.engine import Analysis
-from tokenlearner.palette import HEAT_LUT, hex_color, token_color, token_name
+from tokenlearner.media import encode_jpeg
+from tokenlearner.palette import hex_color, token_color, token_name
 from tokenlearner.shapley import ShapleyValues
 
 _TOP: Final = 3
+_QUALITY: Final = 82
+_OPACITY: Final = 0.55
+"""Of the heat: less than in the player, for maps that are weak everywhere leave the frame to be seen."""
+_ALIKE: Final = (
+    "Correlation between each own map and the one of these maps that is most like it, mean over tokens and clip: 1 is "
+    "the same, 0 nothing in common."
+)
 _PLOT: Final = (600, 190)
 """Width and height of the deletion curves' field, in units of its own."""
 _GREY: Final = "#8a9099"
+_CURVES: Final = {ATTENDED: "most attended first", CENTRE: "from the middle outwards"}
+_AXES: Final = "Upwards: probability of the class, mean of the rows. To the right: share of the patches deleted."
 _STROKES: Final = {
     # Colours that stand out on light and dark pages: a picture does not know the page's own.
     ATTENDED: 'stroke="#1f86cc" stroke-width="4"',
@@ -43,13 +54,13 @@ def worth_bars(found: ShapleyValues) -> str:
         error = f" ± {abs(100 * errors[token]):.1f}" if errors is not None else ""
         words = f"{token_name(token)}: {points(value)}{error} percentage points"
         rows.append(
-            f'<div data-worth="{value:.9f}" title="{words}">{chip(token)}'
+            f'<div role="listitem" data-worth="{value:.9f}" title="{words}">{chip(token)}'
             f'<i><b style="{side};width:{share:.3f}%;background:{hex_color(token_color(token))}"></b></i>'
             f"<span>{points(value)}{error}</span></div>"
         )
     start, end = float(found.none_probability.mean()), float(found.all_probability.mean())
     return (
-        f'<div class="worth" data-none="{start:.9f}" data-all="{end:.9f}" role="img" '
+        f'<div class="worth" data-none="{start:.9f}" data-all="{end:.9f}" role="list" '
         f'aria-label="What each token adds, in percentage points">{"".join(rows)}</div>'
     )
 
@@ -63,41 +74,33 @@ def sum_words(found: ShapleyValues) -> str:
     return f"Start {percent(start)}, tokens {points(total)} points, all tokens {percent(end)}: the sum is {off}."
 
 
-def heat_image(shares: Float[np.ndarray, "rows cols"], top: float) -> str:
-    """A map as a picture of one pixel a patch, ready for `src`; `top` is drawn at full strength."""
-    level = np.clip(255 * shares / max(top, 1e-12), 0, 255).round().astype(np.uint8)
-    done, png = cv2.imencode(".png", HEAT_LUT[level][..., ::-1])
-    assert done
-    return f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"
-
-
 def doubt_cards(
     whole: Analysis,
-    rivals: Sequence[
-        tuple[str, str, Float32[np.ndarray, "clips classes"], Float32[np.ndarray, "time tokens rows cols"]]
-    ],
+    moment: Moment,
+    rivals: Sequence[tuple[str, str, Float32[np.ndarray, "clips classes"], Float32[np.ndarray, "tokens rows cols"]]],
     class_index: int,
 ) -> str:
-    """The real prediction beside those of worthless maps.
+    """The real prediction beside those of worthless maps, each with its maps over the same frame, at the same scale.
 
     Args:
         whole: The real one.
-        rivals: Title, a line below it, logits and maps of each of the others.
+        moment: What is looked at, with the real maps.
+        rivals: Title, a line below it, logits and maps of that moment of each of the others.
         class_index: The class watched; it leads each list.
     """
-    assert whole.token_maps is not None
-    middle = len(whole.token_maps) // 2
-    own = whole.token_maps.mean(axis=1)
-    top = float(own[middle].max())
-    everyone = [("As it is", "the network's own maps", whole.logits, whole.token_maps), *rivals]
+    everyone = [("As it is", "the network's own maps", whole.logits, moment.maps), *rivals]
+    left, top, width, height = whole.geometry.box_normalized
+    rows, cols = moment.frame.shape[:2]
+    box = (left * cols, top * rows, width * cols, height * rows)
     cards = []
     for title, below, logits, maps in everyone:
-        image = heat_image(maps[min(middle, len(maps) - 1)].mean(axis=0), top)
-        rows, columns = maps.shape[2:]
+        picture = render.overlay_heat(moment.frame, maps.mean(axis=0), moment.top, opacity=_OPACITY, box_xywh=box)
+        image = base64.b64encode(encode_jpeg(picture, _QUALITY)).decode()
+        why = f' title="{_ALIKE}"' if "maps alike" in below else ""
         cards.append(
-            f'<figure><img src="{image}" alt="Mean map of all tokens: {html.escape(title)}" '
-            f'style="aspect-ratio:{columns}/{rows}"><figcaption><b>{html.escape(title)}</b>'
-            f"<span>{html.escape(below)}</span></figcaption>{_answers(whole, logits, class_index)}</figure>"
+            f'<figure><img src="data:image/jpeg;base64,{image}" alt="Mean map of all tokens: {html.escape(title)}">'
+            f"<figcaption><b>{html.escape(title)}</b><span{why}>{html.escape(below)}</span></figcaption>"
+            f"{_answers(whole, logits, class_index)}</figure>"
         )
     return f'<div class="doubt">{"".join(cards)}</div>'
 
@@ -116,6 +119,16 @@ def _answers(whole: Analysis, logits: Float32[np.ndarray, "clips classes"], clas
             f"<span>{percent(share)}</span></li>"
         )
     return f"<ol>{''.join(rows)}</ol>"
+
+
+def _told(found: DeletionCurve, class_name: str) -> str:
+    """The ends of the curves, for who does not see them."""
+    ends = [f"{percent(float(curve[-1]))} {_CURVES.get(name, name)}" for name, curve in found.curves.items()]
+    if len(found.random):
+        ends.append(f"{percent(float(found.random[:, -1].mean()))} in random order")
+    start = percent(float(found.curves[ATTENDED][0]))
+    last = percent(found.fractions[-1])
+    return f"Probability of {class_name}: {start} with all patches; with {last} of them deleted, {', '.join(ends)}."
 
 
 def deletion_plot(found: DeletionCurve, class_name: str) -> str:
@@ -138,10 +151,9 @@ def deletion_plot(found: DeletionCurve, class_name: str) -> str:
         back = " ".join(at(fraction, value) for fraction, value in zip(found.fractions[::-1], lower[::-1], strict=True))
         parts.append(f'<polygon class="chance" fill="{_GREY}" fill-opacity="0.3" points="{path(upper)} {back}"/>')
         legend.append('<span><i class="chance"></i>random order, range of the draws</span>')
-    names = {ATTENDED: "most attended first", CENTRE: "from the middle outwards"}
     for name, curve in sorted(found.curves.items(), key=lambda item: item[0] == ATTENDED):
-        kind = name if name in names else "other"
-        words = names.get(name, f"by the maps of {name}")
+        kind = name if name in _CURVES else "other"
+        words = _CURVES.get(name, f"by the maps of {name}")
         parts.append(f'<polyline class="{kind}" {_STROKES[kind]} points="{path(curve.tolist())}"/>')
         legend.insert(0, f'<span><i class="{kind}"></i>{html.escape(words)}</span>')
     drawn = (
@@ -151,8 +163,8 @@ def deletion_plot(found: DeletionCurve, class_name: str) -> str:
     # As a picture: Streamlit keeps no SVG element inside of HTML.
     source = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
     return (
-        f'<div class="deletion"><div class="field"><span class="top">{percent(top)}</span>'
-        f'<img src="{source}" alt="Probability of {html.escape(class_name)} while patches are deleted"></div>'
-        f'<div class="axis"><span>0 %</span><span>patches deleted</span><span>{percent(last)}</span></div>'
+        f'<div class="deletion" title="{_AXES}"><div class="field"><span class="top">{percent(top)}</span>'
+        f'<span class="zero">0 %</span><img src="{source}" alt="{html.escape(_told(found, class_name))}"></div>'
+        f'<div class="axis"><span>none</span><span>patches deleted</span><span>{percent(last)}</span></div>'
         f'<div class="legend">{"".join(legend)}</div></div>'
     )

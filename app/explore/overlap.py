@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import waiting
 from app.charts import CountUnit
 from app.explore import parts, questioning, sliders
 from app.explore.overlap_figures import matrix, needed_bars
@@ -57,11 +56,20 @@ def _needed(at: Here, shown: Shown, found: Analysis, unit: CountUnit) -> None:
     groups = list(found.label_groups)
     group = groups[0]
     if len(groups) > 1:
-        group = st.segmented_control("Answer to", groups, default=groups[0], required=True, key="needed group")
+        group = st.segmented_control(
+            "Answer to", groups, default=groups[0], required=True, key="needed group", persist_state="session"
+        )
     assert found.loc is not None
     config = shown.model.card.config
     question = Question(kind="needed", loc=found.loc, num_tokens=config.num_tokens, group=group)
-    known = questioning.answered(at, shown, question)
+    inputs = "frame" if found.clip_frames == 1 else f"clip of {found.clip_frames} frames"
+    known = questioning.answer_or_ask(
+        at,
+        shown,
+        question,
+        price=f"Runs the blocks behind TokenLearner with 1 to {config.num_tokens} tokens on every {inputs}.",
+        button="Find out",
+    )
     if isinstance(known, NeededTokens):
         st.markdown(plain(known.sentence()))
         st.html(needed_bars(known, unit))
@@ -72,20 +80,3 @@ def _needed(at: Here, shown: Shown, found: Analysis, unit: CountUnit) -> None:
             args=(shown.model, found.loc, known.needed),
         ):
             st.rerun()
-    elif questioning.is_asked(at, shown, question):
-        questioning.progress(at, "needed")
-    else:
-        st.caption(
-            f"Runs the blocks behind TokenLearner with 1 to {config.num_tokens} tokens on every "
-            f"{'frame' if found.clip_frames == 1 else f'clip of {found.clip_frames} frames'}."
-        )
-        sentence = questioning.refusal(at, shown, question)
-        if sentence is not None:
-            waiting.say(sentence)
-        st.button(
-            "Find out",
-            icon=":material/play_arrow:",
-            key="ask needed",
-            on_click=questioning.ask,
-            args=(at, shown, question),
-        )

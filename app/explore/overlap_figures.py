@@ -11,28 +11,36 @@ from tokenlearner.needed import NeededTokens
 from tokenlearner.palette import hex_color, text_color_on, token_color, token_name, token_number
 
 
-def chip(token: int) -> str:
-    """A token's number on its colour."""
+def chip(token: int, role: str = "") -> str:
+    """A token's number on its colour.
+
+    Args:
+        token: Its index.
+        role: What it is in a table, for who does not see it.
+    """
     color = token_color(token)
     ink = hex_color(text_color_on(color))
-    return f'<b class="token" style="background:{hex_color(color)};color:{ink}">{token_number(token)}</b>'
+    part = f' role="{role}"' if role else ""
+    return f'<b class="token"{part} style="background:{hex_color(color)};color:{ink}">{token_number(token)}</b>'
 
 
 def matrix(redundancy: Float[np.ndarray, "tokens tokens"]) -> str:
     """Overlap of every two tokens: the darker, the more alike their maps."""
     count = len(redundancy)
-    cells = ["<span></span>", *(chip(token) for token in range(count))]
+    head = "".join(["<span></span>", *(chip(token, "columnheader") for token in range(count))])
+    rows = [f'<div role="row">{head}</div>']
     for row in range(count):
-        cells.append(chip(row))
+        cells = [chip(row, "rowheader")]
         for column in range(count):
             value = float(redundancy[row, column])
             words = f"{token_name(row)} and {token_name(column)}: {value:.2f}"
             shown = "" if row == column else f"{100 * value:.0f}"
             strong = " strong" if value > 0.55 else ""
             style = f"--share:{value:.3f}"
-            cells.append(f'<i class="cell{strong}" style="{style}" title="{words}">{shown}</i>')
-    label = f"Overlap of {count} tokens with one another"
-    return f'<div class="overlap" role="img" aria-label="{label}" style="--count:{count}">{"".join(cells)}</div>'
+            cells.append(f'<i class="cell{strong}" role="cell" style="{style}" title="{words}">{shown}</i>')
+        rows.append(f'<div role="row">{"".join(cells)}</div>')
+    label = f"Overlap of {count} tokens with one another, in hundredths"
+    return f'<div class="overlap" role="table" aria-label="{label}" style="--count:{count}">{"".join(rows)}</div>'
 
 
 def needed_bars(found: NeededTokens, unit: CountUnit) -> str:

@@ -18,6 +18,50 @@ def answered(at: Here, shown: Shown, question: Question) -> Answer | None:
     return at.server.answer(shown.request, question)
 
 
+def answer_or_ask(
+    at: Here, shown: Shown, question: Question, *, price: str, button: str, class_name: str = ""
+) -> Answer | None:
+    """The answer, if it is known; else draw how far it is, or what it costs with the button that asks for it.
+
+    Args:
+        at: Server and visit.
+        shown: What is on the screen.
+        question: About it.
+        price: What asking will run, as Markdown.
+        button: What the button says.
+        class_name: Name of the class that the question is about, for sentences.
+    """
+    known = answered(at, shown, question)
+    if known is not None:
+        return known
+    held = at.visit.questions.get(question.kind)
+    if held is not None and held[:2] != (shown.request, question):
+        stop(at, question.kind)  # nobody would see it: the sliders or the class have moved on
+        held = None
+    if held is not None:
+        progress(at, question.kind)
+        return None
+    st.caption(price)
+    sentence = at.visit.unanswered.get((shown.request, question))
+    if sentence is not None:
+        waiting.say(sentence)
+    st.button(
+        button,
+        icon=":material/play_arrow:",
+        key=f"ask {question.kind}",
+        on_click=ask,
+        args=(at, shown, question, class_name),
+    )
+    return None
+
+
+def stop(at: Here, kind: Kind) -> None:
+    """Stop a question that is under way, if one is."""
+    held = at.visit.questions.pop(kind, None)
+    if held is not None:
+        held[2].cancel()
+
+
 def ask(at: Here, shown: Shown, question: Question, class_name: str = "") -> None:
     """Put the question in line."""
     at.visit.unanswered.pop((shown.request, question), None)
@@ -46,17 +90,6 @@ def _settle(at: Here, kind: str) -> None:
         at.visit.unanswered[request, question] = waiting.reason(job, "This failed")
 
 
-def is_asked(at: Here, shown: Shown, question: Question) -> bool:
-    """Whether this very question is under way."""
-    held = at.visit.questions.get(question.kind)
-    return held is not None and held[:2] == (shown.request, question)
-
-
-def refusal(at: Here, shown: Shown, question: Question) -> str | None:
-    """Why it was not answered."""
-    return at.visit.unanswered.get((shown.request, question))
-
-
 @fragment(run_every=waiting.EVERY_S)
 def progress(at: Here, kind: Kind) -> None:
     """Draw how far a question is, and the way to stop it; when it is settled the page is drawn anew."""
@@ -64,10 +97,10 @@ def progress(at: Here, kind: Kind) -> None:
     if held is None:
         st.rerun()
     request, question, job = held
-    if job.state.is_final:
-        _settle(at, kind)
-        st.rerun()
-    if waiting.bar(job, key=f"asking {kind}", cancel="Stop"):
-        at.visit.unanswered[request, question] = waiting.STOPPED
-        del at.visit.questions[kind]
-        st.rerun()
+    why = waiting.outcome(job, key=f"asking {kind}", cancel="Stop")
+    if why is None:
+        return
+    del at.visit.questions[kind]
+    if why:
+        at.visit.unanswered[request, question] = why
+    st.rerun()

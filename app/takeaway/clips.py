@@ -18,6 +18,8 @@ _EVERY_FRAME: Final = Sampling(max_frames=10**6)
 _ATTEMPTS: Final = ((960, 27), (720, 27), (640, 29), (480, 30), (400, 32), (320, 34), (240, 36))
 """Longer side in pixels and x264's quality, from the best on."""
 _USUAL_CRF: Final = 23
+TICK_S: Final = 1e-4
+"""Clips round times to their own ticks."""
 _JPEG_SIDES: Final = (1600, 1200, 800)
 
 Report = Callable[[int, int], None]
@@ -36,6 +38,22 @@ def frames_of(clip: BrowserClip) -> Iterator[MediaReader]:
         path.write_bytes(clip.media)
         with open_media(path, _EVERY_FRAME, APP_LIMITS) as reader:
             yield reader
+
+
+def frame_at(clip: BrowserClip, time_s: float) -> UInt8[np.ndarray, "height width 3"]:
+    """The latest frame of a clip that is not later than a time in the source, or else its first.
+
+    Raises:
+        MediaError: If the clip cannot be read.
+    """
+    found: UInt8[np.ndarray, "height width 3"] | None = None
+    with frames_of(clip) as reader:
+        for frame in reader:
+            if found is not None and frame.timestamp_s + clip.start_s > time_s + TICK_S:
+                break
+            found = frame.rgb
+    assert found is not None  # a clip holds a frame
+    return found
 
 
 def fit_clip(
