@@ -1,5 +1,6 @@
 """The Explore page, driven without a browser: every control leads to the library's numbers, no file breaks it."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +13,19 @@ from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, U
 from streamlit.testing.v1 import AppTest
 
 from app import cache
+from app.desk import Pressed
 from app.explore import asking
 from app.explore.source import new_files
+from app.explore.tokens import whose
+from app.explore.wish import Framing
 from app.server import Server
 from app.text import millions, operations, percent
-from tests.app_cases import LIMIT_S, save_tiny_model, until
+from tests.app_cases import LIMIT_S, leave, save_tiny_model, until
 from tests.app_pages import app_page, button, captions, metrics, visit_of
 from tests.engine_cases import TINY, VIDEO, pictures, write_clip, write_photo
 from tokenlearner import cards, flops
-from tokenlearner.engine import plan_geometry
-from tokenlearner.errors import Cancelled
+from tokenlearner.engine import Engine, plan_geometry
+from tokenlearner.errors import Cancelled, ConfigError, FeaturesNotKept
 from tokenlearner.samples import list_samples
 
 CAT = plan_geometry(TINY, (300, 451))  # the sample has 300 x 451 pixels
@@ -37,6 +41,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(models: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with a photograph and the tiny model, not run yet."""
+    cache.server()._views.drop(lambda key: True)  # all tests share the server
     with app_page(repository / "streamlit_app.py", models, monkeypatch, item="sample:cat") as at:
         yield at
 
@@ -60,12 +65,18 @@ def settled(at: AppTest) -> AppTest:
 
 
 def slider(at: AppTest, label: str):
-    return next(widget for widget in (*at.slider, *at.select_slider) if widget.label == label)
+    return next(widget for widget in (*at.slider, *at.select_slider) if widget.label.startswith(label))
 
 
 def beside(at: AppTest) -> dict[str, str]:
     """What stands below each figure, to read it against."""
     return {metric.label: metric.delta for metric in at.metric}
+
+
+def mute(at: AppTest, *tokens: int) -> None:
+    """Press buttons on the desk of what is on the screen."""
+    shown = visit_of(at).shown
+    at.session_state[f"desk of 6 for {whose(shown.request.item, shown.model)}"] = Pressed(muted=tokens)
 
 
 def lead(at: AppTest) -> str:
@@ -145,20 +156,36 @@ def test_a_budget_goes_to_the_best_measured_setting_within_it(page):
     at = settled(page)
     full = flops.baseline(TINY, image_hw=CAT.input_hw).total_macs
     share = -int(-100 * flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=6).total_macs // full)
-    budget = slider(at, "Budget, in % of the plain ViT's compute")
+    budget = slider(at, "Budget")
     assert (budget.value, budget.max) == (100, 100)
+    assert budget.label.replace("\\", "") == f"Budget, in % of the plain ViT's {mega(full)} MMACs"
     assert budget.min == -int(-100 * flops.compute(TINY, image_hw=CAT.input_hw, loc=1, num_tokens=2).total_macs // full)
     slider(at, "Tokens").set_value(3)
     at = settled(at)
-    slider(at, "Budget, in % of the plain ViT's compute").set_value(share)
+    slider(at, "Budget").set_value(share)
     at = settled(at)
     assert (slider(at, "Tokens").value, slider(at, "Place of TokenLearner").value) == (6, 1)
     assert "6 tokens after 1 of 5 blocks, 59 % top" in captions(at).replace("\\", "")
     assert metrics(at)["Top-1 accuracy"] == "59 %"
-    slider(at, "Budget, in % of the plain ViT's compute").set_value(100)
+    assert "The sliders stand above it" not in captions(at)
+    slider(at, "Place of TokenLearner").set_value(3)
+    at = settled(at)
+    above = flops.compute(TINY, image_hw=CAT.input_hw, loc=3, num_tokens=6).total_macs
+    assert f"The sliders stand above it: {mega(above)} MMACs" in unescaped(at)
+    slider(at, "Budget").set_value(100)
     at = settled(at)
     assert slider(at, "Place of TokenLearner").value == TINY.depth
     assert not at.warning
+
+
+def test_values_that_another_input_or_model_left_are_brought_into_range(page):
+    page.session_state["budget of tiny"] = 1
+    page.session_state["tokens of tiny"] = 40
+    page.session_state["place in tiny"] = 2
+    at = settled(page)
+    assert (slider(at, "Tokens").value, slider(at, "Place of TokenLearner").value) == (6, 1)
+    budget = slider(at, "Budget")
+    assert budget.value == budget.min > 1
 
 
 def view_below(at: AppTest, name: str) -> AppTest:
@@ -193,12 +220,55 @@ def test_what_each_token_is_worth_is_found_on_demand_and_shown_on_the_desk(page)
     assert "tokens" in lead(at).split("How many tokens does this photo need?")[1]
 
 
-def test_one_switch_doubts_the_maps(page):
+def test_one_switch_doubts_the_maps_of_one_setting_and_names_its_price(page):
     at = view_below(settled(page), "Doubt")
-    next(toggle for toggle in at.toggle if toggle.label == "Doubt these maps").set_value(True)
+    assert re.search(
+        r"Runs 1 frame with random weights and \d+ frames with patches deleted: about .* s on ", unescaped(at)
+    )
+    doubts(at).set_value(True)
     at = answered(settled(at))
     assert "with even maps" in lead(at).lower()
     assert "**Deleting patches**" in lead(at)
+    assert "Mean map of all tokens; full colour is" in captions(at)
+    slider(at, "Tokens").set_value(5)
+    at = settled(at)
+    assert not visit_of(at).questions, "a slider starts no long run by itself"
+    assert "**Deleting patches**" not in lead(at)
+    button(at, "Doubt the maps of this setting").click()
+    at = answered(settled(at))
+    assert "**Deleting patches**" in lead(at)
+
+
+def test_switching_doubt_off_stops_its_run(page, monkeypatch):
+    begun, stopped = threading.Event(), threading.Event()
+
+    def endless(question, shown, engine, *, cancel, **_):
+        begun.set()
+        assert cancel.wait(LIMIT_S)
+        stopped.set()
+        raise Cancelled("stopped")
+
+    monkeypatch.setattr("app.server.answer", endless)
+    at = view_below(settled(page), "Doubt")
+    slider(at, "Tokens").set_value(4)
+    at = settled(at)
+    doubts(at).set_value(True)
+    at.run()
+    assert begun.wait(LIMIT_S)
+    assert "Stop" in [button.label for button in at.button]
+    doubts(at).set_value(False)
+    at.run()
+    assert stopped.wait(LIMIT_S)
+    assert not visit_of(at).questions
+
+
+def doubts(at: AppTest):
+    return next(toggle for toggle in at.toggle if toggle.label == "Doubt these maps")
+
+
+def unescaped(at: AppTest) -> str:
+    """The captions without what keeps Markdown from reading them."""
+    return captions(at).replace("\\", "")
 
 
 def test_the_plain_network_has_nothing_to_doubt(page):
@@ -210,17 +280,53 @@ def test_the_plain_network_has_nothing_to_doubt(page):
 
 def test_leaving_a_token_out_says_what_is_lost(page):
     at = settled(page)
-    at.session_state["desk of 6"] = {"of": 6, "muted": [1, 4], "solo": [], "version": 1}
+    mute(at, 1, 4)
     at = settled(at)
     assert "Without tokens 2, 5: " in captions(at)
 
 
-def test_leaving_all_tokens_out_is_refused_with_a_sentence(page):
+def test_tokens_left_out_of_one_picture_are_not_left_out_of_another(page):
     at = settled(page)
-    at.session_state["desk of 6"] = {"of": 6, "muted": list(range(6)), "solo": [], "version": 1}
+    mute(at, 1, 4)
+    at.selectbox[0].set_value("sample:coffee")
     at = settled(at)
-    assert [error.value for error in at.error] == [r"All tokens are muted\. Leave at least one\."]
-    assert "**Cat**" in captions(at)
+    assert "Without tokens" not in captions(at)
+    at.selectbox[0].set_value("sample:cat")
+    at = settled(at)
+    assert "Without tokens 2, 5: " in captions(at)
+    next(toggle for toggle in at.toggle if toggle.label == "Random weights").set_value(True)
+    at = settled(at)
+    assert "Without tokens" not in captions(at), "the tokens of another network are others"
+
+
+def test_what_was_seen_last_stays_when_a_setting_cannot_be_had(page, monkeypatch):
+    at = settled(page)
+    slider(at, "Tokens").set_value(2)
+    at = settled(at)
+    cost = metrics(at)["MMACs per frame"]
+
+    def fail(*_, **__):
+        raise ConfigError("This cannot be run.")
+
+    monkeypatch.setattr(Engine, "rerun", fail)
+    slider(at, "Tokens").set_value(3)
+    at = settled(at)
+    assert [error.value for error in at.error] == [r"This cannot be run\."]
+    assert metrics(at)["MMACs per frame"] == cost
+    assert "**2 tokens** stand for" in lead(at)
+
+
+def test_features_that_never_were_kept_are_not_asked_for_again(page, monkeypatch):
+    at = settled(page)
+
+    def fail(*_, **__):
+        raise FeaturesNotKept("Take fewer frames.")
+
+    monkeypatch.setattr(Engine, "rerun", fail)
+    slider(at, "Tokens").set_value(5)
+    at = settled(at)
+    assert [note.value for note in at.info] == [r"Take fewer frames\."]
+    assert "Analyse again" not in [button.label for button in at.button]
 
 
 def test_photos_begin_with_the_image_model_and_clips_with_the_video_model(page, models, tmp_path):
@@ -372,6 +478,25 @@ def test_cancel_frees_the_device_and_keeps_the_earlier_result(page, tmp_path, mo
     assert r"**slow\.png**" in captions(at)
 
 
+def test_cancelling_the_very_first_run_leaves_a_page_that_says_what_to_do(page, monkeypatch):
+    begun = threading.Event()
+
+    def endless(self, ticket, *_):
+        begun.set()
+        assert ticket.cancel.wait(LIMIT_S)
+        raise Cancelled("stopped")
+
+    monkeypatch.setattr(Server, "_analyse", endless)
+    page.session_state["framing"] = {"sample:cat": Framing(resize="crop")}  # which no other test has asked for
+    at = page.run()
+    assert begun.wait(LIMIT_S)
+    assert at.get("skeleton")
+    button(at, "Cancel").click()
+    at.run()
+    assert not at.get("skeleton")
+    assert "Nothing is analysed yet. Choose a photo or clip above" in lead(at)
+
+
 def test_an_analysis_that_fails_says_why_once_and_can_be_tried_again(page, tmp_path):
     at = upload(settled(page), ("disc.png", photo(tmp_path, (22, 44))))
     visit = visit_of(at)
@@ -414,6 +539,7 @@ def test_leaving_the_page_gives_everything_back(page, tmp_path, monkeypatch):
     server, visit = cache.server(), visit_of(at)
     path, request = visit.uploads.kept[0].path, visit.shown.request
     monkeypatch.setattr(server.visits, "_grace_s", 0.01)
-    cache.Presence(server, visit).release()
+    monkeypatch.setattr(server.visits, "_patience_s", 0.01)
+    leave(server.visits, visit.id)
     until(lambda: request not in server.results)
     assert not path.exists()

@@ -12,10 +12,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import cache
+from app.desk import Pressed
 from app.explore import parts as page_parts
+from app.explore.tokens import whose
 from app.items import from_upload
 from app.jobs import JobState
 from app.server import Server
+from app.visits import DEFAULT_PATIENCE_S, LOST
 from tests.app_cases import LIMIT_S, request_for, save_tiny_model, tiny_choice, until
 from tests.app_pages import app_page, captions, visit_of
 from tests.engine_cases import pictures, write_clip
@@ -263,9 +266,11 @@ def test_what_needs_the_whole_clip_waits_for_it_and_sliders_keep_their_values(pa
     assert page_parts.WAITS not in captions(page)
 
 
-def test_muted_tokens_stay_muted_and_count_from_the_whole_clip_on(page, clip, gate):
-    page.session_state["desk of 6"] = {"of": 6, "muted": [1, 4], "solo": [], "version": 1}
+def test_muted_tokens_count_from_the_whole_clip_on(page, clip, gate):
     begun(page, clip, gate)
+    shown = visit_of(page).shown
+    page.session_state[f"desk of 6 for {whose(shown.request.item, shown.model)}"] = Pressed(muted=(1, 4))
+    page.run()
     assert "Without tokens" not in captions(page)
     gate.open()
     finished(page)
@@ -282,11 +287,45 @@ def test_cancel_leaves_what_was_analysed_and_says_so(page, clip, gate):
     assert [note.value for note in page.info] == [r"long\.mp4: Stopped. The first 0.60 s of 2.3 s stay here."]
     assert "**the first 0.60 s of 2.3 s, the rest was not analysed**" in captions(page)
     assert "Cancel" not in labels(page)
-    next(one for one in page.button if one.label == "Go on").click()
+    next(one for one in page.button if one.label.startswith("Go on (about ")).click()
     page.run()
     finished(page)
     assert "23 frames" in captions(page)
     assert not page.info
+
+
+def test_what_a_broken_connection_stopped_says_so_when_the_page_is_back(page, clip, gate):
+    begun(page, clip, gate)
+    visits, visit = cache.server().visits, visit_of(page)
+    job = visit.job[1]
+    visits.arrive(visit.id, lambda: False)
+    visits._pages[visit.id].seen_s -= DEFAULT_PATIENCE_S
+    visits._look()
+    gate.open()
+    assert job.wait(LIMIT_S)
+    page.run()
+    (note,) = page.info
+    assert note.value == rf"long\.mp4: {LOST} The first 0.60 s of 2.3 s stay here."
+    next(one for one in page.button if one.label.startswith("Go on")).click()
+    page.run()
+    finished(page)
+    assert "23 frames" in captions(page)
+
+
+def test_an_earlier_wish_that_still_runs_keeps_its_progress_and_its_cancel(page, clip, gate):
+    sample = page.selectbox[0].value
+    begun(page, clip, gate)
+    page.selectbox[0].set_value(sample)
+    page.run()
+    visit = visit_of(page)
+    assert visit.shown.request.item == sample
+    assert next(iter(page.get("progress"))).proto.text.startswith(r"long\.mp4: ")
+    next(one for one in page.button if one.label == "Cancel").click()
+    page.run()
+    assert visit.job is None
+    assert "Cancel" not in labels(page)
+    assert visit_of(page).shown.request.item == sample
+    gate.open()
 
 
 def test_going_on_does_not_take_back_what_is_there(page, clip, gate):
@@ -296,7 +335,7 @@ def test_going_on_does_not_take_back_what_is_there(page, clip, gate):
     page.run()
     gate.let(1)
     until(lambda: not cache.server().worker("cpu").is_busy)
-    next(one for one in page.button if one.label == "Go on").click()
+    next(one for one in page.button if one.label.startswith("Go on (about ")).click()
     page.run()
     request, job = visit_of(page).job
     gate.let(2)

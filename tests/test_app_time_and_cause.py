@@ -8,20 +8,25 @@ import cv2
 import numpy as np
 import pytest
 
-from app.desk import desk_data, points, silent
+from app import desk
+from app.desk import Pressed, desk_data, points, silent
 from app.explore.cause import how, price
-from app.explore.cause_figures import deletion_plot, doubt_cards, heat_image, sum_words, worth_bars
+from app.explore.cause_figures import deletion_plot, doubt_cards, sum_words, worth_bars
+from app.explore.doubting import moment_words
 from app.explore.overlap import sentence
 from app.explore.overlap_figures import matrix, needed_bars
+from app.questions import Moment
+from app.text import percent
 from app.timeline import SCALE, timeline_data
 from tests.engine_cases import V10, pictures, tiny_model, write_clip
+from tokenlearner import render
 from tokenlearner.deletion import delete_most_attended
 from tokenlearner.doubt import doubt_maps
 from tokenlearner.engine import AnalysisSettings, Engine
 from tokenlearner.needed import tokens_needed
-from tokenlearner.palette import HEAT_LUT
 from tokenlearner.shapley import token_values
-from tokenlearner.tracks import Moment, frame_xy, prediction_moments, track
+from tokenlearner.tracks import Moment as TrackMoment
+from tokenlearner.tracks import frame_xy, prediction_moments, track
 
 TIMES = [0.0, 0.1, 0.3, 0.4, 0.6, 0.7, 0.8]
 
@@ -68,7 +73,7 @@ def test_sigmoid_weights_keep_their_unit(media):
 
 
 def test_frames_that_matter_are_told_in_the_order_of_time(found):
-    turns = (Moment(step=5, time_s=0.7, change=0.31), Moment(step=1, time_s=0.1, change=0.08))
+    turns = (TrackMoment(step=5, time_s=0.7, change=0.31), TrackMoment(step=1, time_s=0.1, change=0.08))
     told = timeline_data(found, dataclasses.replace(track(found), moments=turns), player="player")["moments"]
     assert [one["words"] for one in told if one["kind"] == "maps"] == [
         "0.10 s: the maps change by 8.0 %",
@@ -87,14 +92,40 @@ def test_mute_and_solo_work_as_on_a_mixing_desk(muted, solo, expected):
     assert silent(4, muted, solo) == expected
 
 
+def test_the_last_token_cannot_be_left_out(monkeypatch):
+    state: dict[str, object] = {}
+    monkeypatch.setattr(desk.st, "session_state", state)
+
+    def told(version: int, **buttons: list[int]) -> None:
+        state["desk"] = {"desk": {"of": 3, "muted": [], "solo": [], "version": version, **buttons}}
+        desk._take(3, "cat by tiny")
+
+    told(1, muted=[0, 2])
+    assert (desk.left_out(3, "cat by tiny"), state["desk version"], state["desk refused"]) == ((0, 2), 1, False)
+    told(2, muted=[0, 1, 2])
+    assert desk.left_out(3, "cat by tiny") == (0, 2)
+    assert (state["desk version"], state["desk refused"]) == (3, True), "newer than the press, which is taken back"
+    told(4, muted=[0, 2], solo=[2])
+    assert desk.left_out(3, "cat by tiny") == (0, 2)
+    told(5)
+    assert (desk.left_out(3, "cat by tiny"), state["desk refused"]) == ((), False)
+    assert desk.left_out(3, "dog by tiny") == ()
+
+
+def test_a_desk_is_set_without_the_tokens_that_it_does_not_have(monkeypatch):
+    monkeypatch.setattr(desk.st, "session_state", {})
+    desk.press(3, "cat", Pressed(muted=(1, 7), solo=(0,)))
+    assert desk.pressed(3, "cat") == Pressed(muted=(1,), solo=(0,))
+
+
 def test_the_desk_gets_colours_courses_and_worth(found):
-    held = {"muted": [1], "solo": [], "version": 3}
+    held = Pressed(muted=(1,))
     data = desk_data(6, found.token_maps, [0.21, -0.034, 0.0, 1e-5, 0.5, -1.0], "for fox", held)
     assert [token["worth_text"] for token in data["tokens"]] == ["+21", "−3.4", "0", "0", "+50", "−100"]
     peaks = found.token_maps.max(axis=(2, 3))
     expected = 100 * peaks / peaks.max()
     np.testing.assert_allclose(np.array([token["course"] for token in data["tokens"]]), expected.T, atol=0.51)
-    assert (data["muted"], data["version"], data["worth_words"]) == ([1], 3, "for fox")
+    assert (data["muted"], data["solo"], data["worth_words"]) == ([1], [], "for fox")
     assert desk_data(3, None, None, "", held)["tokens"][0]["course"] == []
 
 
@@ -130,7 +161,8 @@ def test_overlap_and_need_show_the_librarys_numbers(engine, found):
     tracks = track(found)
     html = matrix(tracks.redundancy)
     assert f'title="Token 2 and Token 5: {tracks.redundancy[1, 4]:.2f}"' in html
-    assert html.count('class="cell') == 36
+    assert html.count('class="cell') == html.count('role="cell"') == 36
+    assert (html.count('role="row"'), html.count('role="columnheader"'), html.count('role="rowheader"')) == (7, 6, 6)
     assert f"worth {tracks.effective_tokens:.2g} tokens" in sentence(tracks)
     needed = tokens_needed(engine, found)
     rows = needed_bars(needed, "FLOPs")
@@ -140,21 +172,35 @@ def test_overlap_and_need_show_the_librarys_numbers(engine, found):
     assert "MFLOPs" in rows
 
 
-def test_a_map_becomes_a_picture_of_one_pixel_a_patch():
-    shares = np.array([[0.0, 0.1, 0.2], [0.3, 0.05, 0.4]])
-    encoded = base64.b64decode(heat_image(shares, 0.2).removeprefix("data:image/png;base64,"))
-    rgb = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    np.testing.assert_array_equal(rgb[0], HEAT_LUT[[0, 128, 255]])
-    np.testing.assert_array_equal(rgb[1], HEAT_LUT[[255, 64, 255]])
-
-
-def test_doubt_shows_each_prediction_beside_the_real_one(engine, found):
+def test_doubt_shows_each_prediction_and_its_maps_over_the_same_frame_at_the_same_scale(engine, found):
     compared = doubt_maps(engine, found, 3)
-    html = doubt_cards(found, [(one.title, "<b>", one.logits, one.token_maps) for one in compared], 3)
+    frame = np.full((46, 80, 3), 128, np.uint8)
+    own = found.token_maps[2]
+    moment = Moment(0.3, frame, own, float(own.mean(axis=0).max()))
+    html = doubt_cards(found, moment, [(one.title, "<b>", one.logits, one.token_maps[2]) for one in compared], 3)
     assert html.count("<figure>") == 4
     assert "&lt;b&gt;" in html
     watched = [float(share) for share in re.findall(r'<ol><li data-share="([^"]+)"', html)]
     assert watched == pytest.approx([compared[0].probability_before, *(one.probability for one in compared)], abs=1e-4)
+    seen = [jpeg(one) for one in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)]
+    for picture, maps in zip(seen, [own, *(one.token_maps[2] for one in compared)], strict=True):
+        left, top, width, height = found.geometry.box_normalized
+        box = (left * 80, top * 46, width * 80, height * 46)
+        expected = render.overlay_heat(frame, maps.mean(axis=0), moment.top, opacity=0.55, box_xywh=box)
+        assert np.abs(picture.astype(int) - expected).mean() < 8
+    assert np.abs(seen[0].astype(int) - seen[1]).mean() > 4, "even maps look different"
+
+
+def jpeg(encoded: str) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def test_a_doubt_says_which_moment_it_shows_and_at_what_scale(found):
+    moment = Moment(0.4, np.zeros((4, 4, 3), np.uint8), found.token_maps[3], 0.062)
+    words = "At 0.40 s, the middle of the clip. Mean map of all tokens; full colour is 6.2 %"
+    assert moment_words(found, moment).startswith(words)
+    photo = dataclasses.replace(found, media=dataclasses.replace(found.media, kind="image"))
+    assert moment_words(photo, moment).startswith("Mean map of all tokens")
 
 
 def test_deletion_curves_are_drawn_to_scale(engine, found, media):
@@ -167,4 +213,8 @@ def test_deletion_curves_are_drawn_to_scale(engine, found, media):
     heights = np.array([float(point.split(",")[1]) for point in line])
     values = curve.curves["attended"]
     assert len(line) == len(curve.fractions)
+    told = re.search(r'alt="([^"]+)"', html)[1]
+    assert told.startswith(f"Probability of &lt;cat&gt;: {percent(float(values[0]))} with all patches; with ")
+    assert f"{percent(float(values[-1]))} most attended first" in told
+    assert f"{percent(float(curve.random[:, -1].mean()))} in random order." in told
     np.testing.assert_allclose(np.diff(heights), -np.diff(values) * (190 - heights[0]) / values[0], atol=0.3)

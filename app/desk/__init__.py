@@ -20,6 +20,8 @@ from tokenlearner.palette import hex_color, token_color, token_name, token_numbe
 
 _FOLDER: Final = Path(__file__).parent
 _COMPONENT: Final = "desk"
+_VERSION: Final = "desk version"
+_REFUSED: Final = "desk refused"
 _POINTS: Final = 48
 
 
@@ -39,22 +41,28 @@ class Pressed:
 NOTHING_PRESSED: Final = Pressed()
 
 
-def pressed(num_tokens: int) -> Pressed:
-    """The buttons of this visit's desk, drawn or not."""
-    held = _held(num_tokens)
-    return Pressed(tuple(held["muted"]), tuple(held["solo"]))
+def pressed(num_tokens: int, of: str) -> Pressed:
+    """The buttons of a desk, drawn or not.
+
+    Args:
+        num_tokens: Its strips.
+        of: Whose tokens they are: those of another photo, clip or model are other tokens.
+    """
+    held = st.session_state.get(_key(num_tokens, of))
+    return held if isinstance(held, Pressed) else NOTHING_PRESSED
 
 
-def press(num_tokens: int, buttons: Pressed) -> None:
-    """Set the desk as it shall be when it is drawn first; tokens that it does not have are left out."""
-    muted, solo = _tokens(buttons.muted, num_tokens), _tokens(buttons.solo, num_tokens)
-    st.session_state[_key(num_tokens)] = {"of": num_tokens, "muted": muted, "solo": solo, "version": 0}
+def press(num_tokens: int, of: str, buttons: Pressed) -> None:
+    """Set a desk; tokens that it does not have are left out, and so is all of it if no token would be left."""
+    known = Pressed(_tokens(buttons.muted, num_tokens), _tokens(buttons.solo, num_tokens))
+    if len(silent(num_tokens, known.muted, known.solo)) < num_tokens:
+        st.session_state[_key(num_tokens, of)] = known
 
 
-def left_out(num_tokens: int) -> tuple[int, ...]:
-    """The tokens that the desk leaves out, as it stands, drawn or not."""
-    held = _held(num_tokens)
-    return silent(num_tokens, held["muted"], held["solo"])
+def left_out(num_tokens: int, of: str) -> tuple[int, ...]:
+    """The tokens that a desk leaves out, as it stands, drawn or not; see `pressed`."""
+    held = pressed(num_tokens, of)
+    return silent(num_tokens, held.muted, held.solo)
 
 
 def silent(num_tokens: int, muted: Iterable[int], solo: Iterable[int]) -> tuple[int, ...]:
@@ -65,6 +73,7 @@ def silent(num_tokens: int, muted: Iterable[int], solo: Iterable[int]) -> tuple[
 
 def draw(
     num_tokens: int,
+    of: str,
     maps: Float32[np.ndarray, "time tokens rows cols"] | None,
     worth: Sequence[float] | None,
     worth_words: str,
@@ -75,17 +84,20 @@ def draw(
 
     Args:
         num_tokens: Strips.
+        of: Whose tokens they are.
         maps: Their maps.
         worth: Shapley value of each token, in probability; None if it is not known.
         worth_words: What the values are for.
         waiting: Whether its buttons cannot be pressed yet; they stay as they are.
     """
-    data = desk_data(num_tokens, maps, worth, worth_words, _held(num_tokens))
+    data = desk_data(num_tokens, maps, worth, worth_words, pressed(num_tokens, of))
     component("token_desk", _FOLDER / "desk")(
         key=_COMPONENT,
-        data=data | {"waiting": waiting},
-        on_desk_change=lambda: _take(num_tokens),
+        data=data | {"waiting": waiting, "version": st.session_state.get(_VERSION, 0)},
+        on_desk_change=lambda: _take(num_tokens, of),
     )
+    if st.session_state.pop(_REFUSED, False):
+        st.caption("One token has to stay: without any, the blocks behind TokenLearner have nothing to work on.")
 
 
 def desk_data(
@@ -93,7 +105,7 @@ def desk_data(
     maps: Float32[np.ndarray, "time tokens rows cols"] | None,
     worth: Sequence[float] | None,
     worth_words: str,
-    held: Mapping[str, Any],
+    held: Pressed,
 ) -> dict[str, Any]:
     """What the desk needs, ready for JSON; courses are of each map's largest weight, 0..100 of the largest of all."""
     courses: list[list[int]] = [[] for _ in range(num_tokens)]
@@ -115,9 +127,8 @@ def desk_data(
             for token in range(num_tokens)
         ],
         "worth_words": worth_words,
-        "muted": list(held["muted"]),
-        "solo": list(held["solo"]),
-        "version": held["version"],
+        "muted": list(held.muted),
+        "solo": list(held.solo),
     }
 
 
@@ -127,28 +138,24 @@ def points(difference: float) -> str:
     return words if words == "0" else f"{'−' if difference < 0 else '+'}{words}"
 
 
-def _key(num_tokens: int) -> str:
-    return f"desk of {num_tokens}"
+def _key(num_tokens: int, of: str) -> str:
+    return f"desk of {num_tokens} for {of}"
 
 
-def _held(num_tokens: int) -> Mapping[str, Any]:
-    """What is muted and what plays solo, whatever the browser sent made sound."""
-    held = st.session_state.get(_key(num_tokens)) or {}
-    return {
-        "muted": _tokens(held.get("muted"), num_tokens),
-        "solo": _tokens(held.get("solo"), num_tokens),
-        "version": held.get("version") if isinstance(held.get("version"), int) else 0,
-    }
+def _tokens(given: object, num_tokens: int) -> tuple[int, ...]:
+    listed = given if isinstance(given, list | tuple) else ()
+    return tuple(sorted({token for token in listed if isinstance(token, int) and 0 <= token < num_tokens}))
 
 
-def _tokens(given: object, num_tokens: int) -> list[int]:
-    listed = given if isinstance(given, list | tuple) else []
-    return sorted({token for token in listed if isinstance(token, int) and 0 <= token < num_tokens})
-
-
-def _take(num_tokens: int) -> None:
-    """Keep what the browser says."""
+def _take(num_tokens: int, of: str) -> None:
+    """Keep what the browser says, unless no token would be left: then its last press is taken back."""
     said = st.session_state.get(_COMPONENT)
     told = said.get("desk") if isinstance(said, Mapping) else None
-    if isinstance(told, Mapping) and told.get("of") == num_tokens:
-        st.session_state[_key(num_tokens)] = dict(told)
+    if not isinstance(told, Mapping) or told.get("of") != num_tokens:
+        return
+    wish = Pressed(_tokens(told.get("muted"), num_tokens), _tokens(told.get("solo"), num_tokens))
+    press(num_tokens, of, wish)
+    st.session_state[_REFUSED] = pressed(num_tokens, of) != wish
+    version = told.get("version")
+    # The browser takes nothing that is older than its last press, and one more is newer than that.
+    st.session_state[_VERSION] = (version if isinstance(version, int) else 0) + st.session_state[_REFUSED]

@@ -67,8 +67,10 @@ def draw(at: Here, shown: Shown, unit: CountUnit) -> None:
         return
     least = -int(-100 * settings[0].macs // full)
     key = _key(shown.model)
+    if st.session_state.get(key, 100) < least:  # another input size had a cheaper setting
+        st.session_state[key] = least
     share = st.slider(
-        "Budget, in % of the plain ViT's compute",
+        f"Budget, in % of the plain ViT's {plain(_cost(full, full, unit))}",
         least,
         100,
         100,
@@ -83,17 +85,19 @@ def draw(at: Here, shown: Shown, unit: CountUnit) -> None:
         "more than this. The sliders above stay free.",
     )
     best = best_within(settings, share / 100 * full)
-    if best is not None and share < 100:
-        st.caption(plain(words(at, shown, best, share / 100 * full, unit)))
+    if best is None or share == 100:
+        return
+    st.caption(plain(words(at, shown, best, share / 100 * full, unit)))
+    loc, num_tokens = sliders.chosen(shown.model)
+    here = flops.compute(shown.model.card.config, image_hw=image_hw, loc=loc, num_tokens=num_tokens or None).total_macs
+    if here > share / 100 * full:
+        st.caption(plain(f"The sliders stand above it: {_cost(here, full, unit)}."))
 
 
 def words(at: Here, shown: Shown, best: Priced, budget: float, unit: CountUnit) -> str:
     """What the best setting within a budget is, how good, and how fast as far as that was measured here."""
     full = shown.analysis.baseline.total_macs
-    factor = 2 if unit == "FLOPs" else 1
-    limit, cost = (
-        " ".join(operations(round(factor * macs), unit, factor * full)) for macs in (budget, float(best.macs))
-    )
+    limit, cost = _cost(budget, full, unit), _cost(best.macs, full, unit)
     config = shown.model.card.config
     setting = "the plain ViT"
     if best.loc is not None:
@@ -102,6 +106,12 @@ def words(at: Here, shown: Shown, best: Priced, budget: float, unit: CountUnit) 
     known = at.server.known_latency(shown.model, shown.request.device, shown.analysis.geometry.input_hw, view)
     speed = f", {milliseconds(known.median_ms)} here" if known is not None else ""
     return f"Best measured within {limit}: {setting}, {percent(best.top1)} top-1 for {cost}{speed}."
+
+
+def _cost(macs: float, full: int, unit: CountUnit) -> str:
+    """Multiply-adds in words, in the unit in which those of the plain network are told."""
+    factor = 2 if unit == "FLOPs" else 1
+    return " ".join(operations(round(factor * macs), unit, factor * full))
 
 
 def _go(key: str, model: ModelChoice, settings: Sequence[Priced], full: int) -> None:

@@ -10,8 +10,8 @@ from app.charts import CountUnit, compute_bars, stage_legend
 from app.explore.page import Here
 from app.fragments import fragment
 from app.models import accuracies_near
-from app.results import Shown
-from app.server import PLAIN, View, compute_devices
+from app.results import Shown, View
+from app.server import PLAIN, compute_devices
 from app.text import millions, milliseconds, operations, percent, plain, size
 from tokenlearner.cards import ModelCard
 from tokenlearner.engine import Analysis, Latency
@@ -22,6 +22,7 @@ from tokenlearner.flops import CONVENTION
 _UNIT: Final = "counted in"
 _TIME: Final = "Time"
 _EVERY_S: Final = 0.5
+_BUSY_EVERY_S: Final = 2.0
 _FLOAT_BYTES: Final = 4
 _TIME_HELP: Final = (
     "Median time of one pass from pixels to probabilities, measured on this server, one input at a time, in turns with "
@@ -46,7 +47,13 @@ def heading(note: str = "") -> None:
         if note:
             st.caption(note, width="content")
         st.segmented_control(
-            "Count", ("MACs", "FLOPs"), default="MACs", required=True, key=_UNIT, label_visibility="collapsed"
+            "Count",
+            ("MACs", "FLOPs"),
+            default="MACs",
+            required=True,
+            key=_UNIT,
+            label_visibility="collapsed",
+            persist_state="session",
         )
 
 
@@ -127,7 +134,7 @@ def _speed(at: Here, shown: Shown, found: Analysis) -> None:
         st.metric(_TIME, milliseconds(here.median_ms), beside, **_BESIDE, help=f"{_TIME_HELP} {_spread(here)}")
         return
     if at.server.worker(device).is_busy:
-        st.metric(_TIME, "–", "the device is busy", **_BESIDE, help=_TIME_HELP)
+        _until_free(at, device)
         return
     key = (model.key, device, image_hw, view)
     held = at.visit.timing
@@ -140,6 +147,14 @@ def _speed(at: Here, shown: Shown, found: Analysis) -> None:
         st.metric(_TIME, "–", "not measured", **_BESIDE, help=plain(str(error)))
         return
     _measuring(at, key)
+
+
+@fragment(run_every=_BUSY_EVERY_S)
+def _until_free(at: Here, device: str) -> None:
+    """Hold the figure's place while the device works for somebody; then the page is drawn anew, and measures."""
+    if not at.server.worker(device).is_busy:
+        st.rerun()
+    st.metric(_TIME, "–", "when the device is free", **_BESIDE, help=_TIME_HELP)
 
 
 @fragment(run_every=_EVERY_S)

@@ -15,10 +15,16 @@ from tokenlearner.engine import Analysis
 PLAYER: Final = "player"
 
 
-def draw(shown: Shown, found: Analysis) -> None:
-    """Draw what can be taken away, and the details of what is on the screen."""
-    area.draw(here(), shown, found, PLAYER)
-    with st.expander("Details", icon=":material/info:"):
+def draw(shown: Shown, found: Analysis, scale: float) -> None:
+    """Draw what can be taken away, and the details of what is on the screen.
+
+    Args:
+        shown: What is on the screen.
+        found: The answer for the setting.
+        scale: Weight that the player draws at full strength.
+    """
+    area.draw(here(), shown, found, PLAYER, scale)
+    with st.expander("Details", icon=":material/info:", key="details"):
         media, run = st.columns(2, gap="large")
         media.markdown(_table(_media_rows(shown, found)))
         run.markdown(_table(_run_rows(shown, found)))

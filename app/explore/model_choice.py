@@ -34,6 +34,11 @@ def chosen(known: Sequence[ModelChoice], kind: MediaKind) -> tuple[ModelChoice, 
     return model, device if device in devices else devices[0]
 
 
+def choose(kind: MediaKind, model: ModelChoice) -> None:
+    """Pick a model for a kind of media; to be called before the choice is drawn."""
+    st.session_state[_model_key(kind)] = model.card.name
+
+
 def popover(known: Sequence[ModelChoice], kind: MediaKind) -> None:
     """Draw the button with the choice behind it."""
     model, device = chosen(known, kind)
@@ -50,7 +55,13 @@ def popover(known: Sequence[ModelChoice], kind: MediaKind) -> None:
             )
         _card(model)
         if len(devices) > 1:
-            st.radio("Device", list(devices), format_func=lambda name: devices[name].label, key=_DEVICE)
+            st.radio(
+                "Device",
+                list(devices),
+                format_func=lambda name: devices[name].label,
+                key=_DEVICE,
+                persist_state="session",
+            )
         st.caption(
             f"Runs on {plain(devices[device].label)}, in {devices[device].dtype_name}.",
             help="The device is shared: analyses of all visitors run one after the other.",

@@ -18,10 +18,8 @@ def places(config: ModelConfig) -> tuple[int, ...]:
 
 def chosen(model: ModelChoice) -> tuple[int | None, int]:
     """Place and number of tokens (0 for the plain network) on the sliders, drawn or not."""
-    config = model.card.config
-    place = st.session_state.get(_place_key(model), _usual_place(config))
-    loc = None if place == config.depth else place
-    tokens = st.session_state.get(_tokens_key(model), min(USUAL_TOKENS, config.num_tokens))
+    place, tokens = _held(model)
+    loc = None if place == model.card.config.depth else place
     return loc, 0 if loc is None else tokens
 
 
@@ -34,9 +32,11 @@ def draw(model: ModelChoice, *, waiting: bool = False) -> tuple[int | None, int]
     """
     config = model.card.config
     loc, _ = chosen(model)
-    # Defaults go in by the state, as `go_to` does: Streamlit warns of a slider that has a default and is set as well.
-    st.session_state.setdefault(_tokens_key(model), min(USUAL_TOKENS, config.num_tokens))
-    st.session_state.setdefault(_place_key(model), _usual_place(config))
+    # Values go in by the state, as `go_to` does: Streamlit warns of a slider that has a default and is set as well.
+    # Another model of the same name may have left values that this one cannot have.
+    for key, value in zip((_place_key(model), _tokens_key(model)), _held(model), strict=True):
+        if st.session_state.get(key) != value:
+            st.session_state[key] = value
     if config.num_tokens > 1:
         st.slider(
             "Tokens",
@@ -66,6 +66,14 @@ def go_to(model: ModelChoice, loc: int | None, num_tokens: int) -> None:
     st.session_state[_place_key(model)] = model.card.config.depth if loc is None else loc
     if loc is not None:
         st.session_state[_tokens_key(model)] = num_tokens
+
+
+def _held(model: ModelChoice) -> tuple[int, int]:
+    """What the sliders stand on, made possible for the model: the block, and the tokens."""
+    config = model.card.config
+    place = st.session_state.get(_place_key(model), _usual_place(config))
+    tokens = st.session_state.get(_tokens_key(model), USUAL_TOKENS)
+    return place if place in places(config) else _usual_place(config), min(max(1, tokens), config.num_tokens)
 
 
 def _usual_place(config: ModelConfig) -> int:

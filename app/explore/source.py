@@ -10,16 +10,16 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import cache
-from app.explore import model_choice
+from app.explore import model_choice, present
 from app.explore.frames_form import drop_draft, frames_form
-from app.explore.page import Here, hush, tell
+from app.explore.page import ITEM, RANDOM, Here, hush, note, tell
 from app.explore.trim import OPEN, framing_of
 from app.explore.wish import Framing, Wish
 from app.items import from_upload, labels, samples
+from app.takeaway import opened
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
 from tokenlearner.errors import CheckpointError, TokenLearnerError
 
-_ITEM: Final = "item"
 _ROUND: Final = "upload round"
 _UPLOAD: Final = "upload open"
 _CAMERA: Final = "camera open"
@@ -37,18 +37,21 @@ def draw(at: Here) -> Wish:
             problems[0] if problems else "No model is installed. Put a checkpoint into assets/checkpoints."
         )
     items = {item.key: item for item in (*map(from_upload, at.visit.uploads.kept), *samples())}
-    if st.session_state.get(_ITEM) not in items:
-        st.session_state[_ITEM] = next(key for key, item in items.items() if item.is_sample)
-    model, device = model_choice.chosen(known, items[st.session_state[_ITEM]].kind)
+    if st.session_state.get(ITEM) not in items:
+        if ITEM in st.session_state:
+            note("The file that was chosen is not on the server any more. Upload it again to go on with it.")
+        st.session_state[ITEM] = next(key for key, item in items.items() if item.is_sample)
+    model, device = model_choice.chosen(known, items[st.session_state[ITEM]].kind)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source"):
         key = st.selectbox(
             "Photo or clip",
             list(items),
             format_func=labels([*items.values()]).__getitem__,
-            key=_ITEM,
+            key=ITEM,
             on_change=hush,
             filter_mode=None,
             label_visibility="collapsed",
+            persist_state="session",
             width=300,
         )
         with st.popover("Upload", icon=":material/upload:", key=_UPLOAD, on_change="rerun"):
@@ -61,11 +64,13 @@ def draw(at: Here) -> Wish:
         model_choice.popover(known, items[key].kind)
         random = st.toggle(
             "Random weights",
-            key="random",
+            key=RANDOM,
             on_change=hush,
+            persist_state="session",
             help="The same network before it has learned anything, on the same frames. What looks the same with random "
             "weights was not learned.",
         )
+        present.switch()
     return Wish(item=items[key], model=model_choice.twin_if(model, random), device=device, framing=framing)
 
 
@@ -123,8 +128,10 @@ def _take(at: Here, key: str, name: str | None = None) -> None:
         except TokenLearnerError as error:
             tell(str(error))
         else:
-            st.session_state[_ITEM] = from_upload(upload).key
-        _release(file)
+            item = from_upload(upload)
+            st.session_state[ITEM] = item.key
+            opened.arrived(item)
+        release(file)
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[_UPLOAD] = st.session_state[_CAMERA] = False
 
@@ -138,8 +145,11 @@ def new_files(given: object) -> list[UploadedFile]:
     return [file for file in held if isinstance(file, UploadedFile)]
 
 
-def _release(file: UploadedFile) -> None:
-    """Let Streamlit forget its copy of an uploaded file; it would keep it in memory for as long as the page is open."""
+def release(file: UploadedFile) -> None:
+    """Let Streamlit forget its copy of an uploaded file; it would keep it in memory for as long as the page is open.
+
+    Who holds `file` can still read it.
+    """
     context = get_script_run_ctx()
     if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)

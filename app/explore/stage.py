@@ -15,12 +15,11 @@ from app.explore import below, budget, cause, compute, details, parts, predictio
 from app.explore.page import Here, wait_for
 from app.fragments import fragment
 from app.player import token_player
-from app.results import Shown
-from app.server import View
+from app.results import Shown, View
 from app.text import count, plain
 from tokenlearner import render
 from tokenlearner.engine import PART_NOTE, Analysis
-from tokenlearner.errors import FeaturesGone, TokenLearnerError
+from tokenlearner.errors import FeaturesGone, FeaturesNotKept, TokenLearnerError
 from tokenlearner.export import UNTRAINED_MARK
 
 PLAYER: Final = "player"
@@ -45,28 +44,44 @@ def draw(at: Here, shown: Shown) -> None:
         budget.draw(at, shown, compute.counted_in())
     if shown.is_part:  # without kept features: what the run began with is all there is
         loc, num_tokens = shown.analysis.loc, shown.analysis.num_tokens
-    muted = () if shown.is_part else left_out(num_tokens)
+    muted = () if shown.is_part else left_out(num_tokens, tokens.whose(shown.request.item, shown.model))
     with notes:
-        found = _found(at, shown, (loc, num_tokens, muted))
-        whole = _found(at, shown, (found.loc, found.num_tokens, ())) if found.muted else found
+        found, whole = _views(at, shown, (loc, num_tokens, muted))
+    trained = _trained(at, shown, (loc, num_tokens, muted))
+    scale = _scale(found, trained)
     with picture:
-        _player(at, shown, found, _trained(at, shown, (loc, num_tokens, muted)))
+        _player(at, shown, found, scale, is_trained_scale=trained is not None and trained.token_maps is not None)
     with more:
-        below.draw(at, shown, found, whole, PLAYER)
+        below.draw(at, shown, found, whole or found, PLAYER)
     with says:
         predictions.draw(found, whole, PLAYER)
     with desk:
-        worth = None if shown.is_part else cause.known_worth(at, shown, whole)
-        tokens.desk(num_tokens, found, worth, waiting=shown.is_part)
+        worth = None if shown.is_part else cause.known_worth(at, shown, whole or found)
+        tokens.desk(num_tokens, shown, found, worth, waiting=shown.is_part)
         tokens.sentences(found)
     with costs:
         compute.figures(at, shown, found)
         compute.footnote(shown, found)
-    details.draw(shown, found)
+    details.draw(shown, found, scale)
 
 
-def _found(at: Here, shown: Shown, view: View) -> Analysis:
-    """The answer for the sliders' choice, from kept features; the last one that could be had if it cannot."""
+def _views(at: Here, shown: Shown, view: View) -> tuple[Analysis, Analysis | None]:
+    """What is seen in a setting, and the same with all tokens, if it can be had.
+
+    Where the setting's answer cannot be had, the page says why, and what was seen last stays.
+    """
+    found = _answer(at, shown, view)
+    if found is None:
+        last = at.visit.view
+        kept = at.server.known_view(shown, last[1]) if last is not None and last[0] == shown.request else None
+        found = kept or shown.analysis
+        return found, at.server.known_view(shown, (found.loc, found.num_tokens, ()))
+    at.visit.view = (shown.request, view)
+    return found, _answer(at, shown, (found.loc, found.num_tokens, ())) if found.muted else found
+
+
+def _answer(at: Here, shown: Shown, view: View) -> Analysis | None:
+    """The answer for a setting, from kept features; None, with the reason drawn, if it cannot be had."""
     if shown.is_part:
         return shown.analysis
     known = at.server.known_view(shown, view)
@@ -80,9 +95,11 @@ def _found(at: Here, shown: Shown, view: View) -> Analysis:
             at.server.results.drop(shown.request)
             at.visit.agreed.add(shown.request)
             st.rerun()
+    except FeaturesNotKept as error:
+        st.info(plain(str(error)), icon=":material/memory:")
     except TokenLearnerError as error:
         st.error(plain(str(error)), icon=":material/error:")
-    return shown.analysis
+    return None
 
 
 def _trained(at: Here, shown: Shown, view: View) -> Analysis | None:
@@ -95,12 +112,16 @@ def _trained(at: Here, shown: Shown, view: View) -> Analysis | None:
     return (at.server.known_view(trained, view) or trained.analysis) if trained is not None else None
 
 
-def _player(at: Here, shown: Shown, found: Analysis, trained: Analysis | None) -> None:
+def _scale(found: Analysis, trained: Analysis | None) -> float:
+    """Weight drawn at full strength: with random weights, that of the trained ones if it is known."""
+    maps = found.token_maps if trained is None or trained.token_maps is None else trained.token_maps
+    return 1.0 if maps is None else render.clip_scale(maps)
+
+
+def _player(at: Here, shown: Shown, found: Analysis, scale: float, *, is_trained_scale: bool) -> None:
     media, clip = found.media, shown.clip
     words = _title(found, parts.title(at, shown) if shown.is_part else "")
-    scaled = found.token_maps
-    if trained is not None and trained.token_maps is not None:
-        scaled = trained.token_maps
+    if is_trained_scale:
         words += " · Drawn at the scale of the trained weights."
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="title"):
         st.markdown(lead(found), width="content")
@@ -110,7 +131,7 @@ def _player(at: Here, shown: Shown, found: Analysis, trained: Analysis | None) -
         clip.mime,
         found.token_maps,
         found.timestamps_s,
-        scale_max=1.0 if scaled is None else render.clip_scale(scaled),
+        scale_max=scale,
         unit=found.map_unit,
         key=PLAYER,
         box=found.geometry.box_normalized,

@@ -7,6 +7,8 @@ import streamlit as st
 from jaxtyping import Float, Float32
 
 from app.desk import draw
+from app.models import ModelChoice
+from app.results import Shown
 from app.text import percent
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import token_name
@@ -14,11 +16,24 @@ from tokenlearner.palette import token_name
 HALF = 0.5
 
 
-def desk(num_tokens: int, found: Analysis, worth: tuple[list[float], str] | None, *, waiting: bool = False) -> None:
+def whose(item: str, model: ModelChoice) -> str:
+    """Names the tokens of a model on a photo or clip: those on another one, or of another model, are other tokens."""
+    return f"{item} by {model.key}"
+
+
+def desk(
+    num_tokens: int,
+    shown: Shown,
+    found: Analysis,
+    worth: tuple[list[float], str] | None,
+    *,
+    waiting: bool = False,
+) -> None:
     """Draw the mixing desk.
 
     Args:
         num_tokens: Tokens on the slider; 0 for the plain network.
+        shown: What is on the screen.
         found: The answer, with the maps.
         worth: What each token is worth, with a sentence on what for; None if it is not known.
         waiting: Whether tokens cannot be left out yet.
@@ -35,7 +50,7 @@ def desk(num_tokens: int, found: Analysis, worth: tuple[list[float], str] | None
             "largest weight over the clip; a number beside it is its Shapley value, from “Cause” below the picture.",
         )
     values, words = worth if worth is not None else (None, "")
-    draw(num_tokens, found.token_maps, values, words, waiting=waiting)
+    draw(num_tokens, whose(shown.request.item, shown.model), found.token_maps, values, words, waiting=waiting)
 
 
 def sentences(found: Analysis) -> None:

@@ -20,6 +20,7 @@ from app.player.payload import PlayerState
 from app.takeaway.clips import Report, fit_clip, frames_of
 from app.takeaway.document import write_html
 from app.takeaway.picture import Picture, StatePainter
+from app.text import size
 from tokenlearner import render
 from tokenlearner.engine import Analysis
 from tokenlearner.errors import Cancelled, ConfigError
@@ -28,8 +29,9 @@ from tokenlearner.media import MediaReader, VideoWriter, encode_png
 from tokenlearner.palette import token_number
 from tokenlearner.tracks import track_maps
 
-HTML_BUDGET: Final = 9_800_000
+HTML_LIMIT: Final = 10_000_000
 """Bytes that an HTML file stays below, if the clip can be made so small."""
+HTML_BUDGET: Final = HTML_LIMIT - 200_000
 _HTML_REST: Final = 250_000  # player, styles and numbers
 GIF_WIDTH: Final = 480
 GIF_FRAMES: Final = 120
@@ -52,6 +54,7 @@ class Order:
         credit: Where the media comes from, "" if that is nobody's business.
         scale_max: Weight drawn at full strength by the fixed scale; None for that of these maps.
         report: Called with how much is done, and of how much.
+        note: Called with what is worth knowing about the file, in a sentence.
         cancel: Set to stop.
     """
 
@@ -61,6 +64,7 @@ class Order:
     credit: str = ""
     scale_max: float | None = None
     report: Report | None = None
+    note: Callable[[str], None] = lambda sentence: None
     cancel: threading.Event | None = None
 
     @property
@@ -116,7 +120,16 @@ def make_html(order: Order) -> bytes:
     maps = order.found.token_maps
     room = HTML_BUDGET * 3 // 4 - _HTML_REST - (0 if maps is None else maps.size)
     clip = fit_clip(order.clip, max(room, 1), report=order.report, cancel=order.cancel)
-    return write_html(order.found, clip, start=order.state, credit=order.credit, scale_max=order.scale_max)
+    content = write_html(order.found, clip, start=order.state, credit=order.credit, scale_max=order.scale_max)
+    if clip is not order.clip:
+        (height, width), (own_height, own_width) = clip.frame_hw, order.clip.frame_hw
+        smaller = f"{width} × {height} instead of {own_width} × {own_height} pixels"
+        how = smaller if clip.frame_hw != order.clip.frame_hw else "compressed more"
+        if len(content) <= HTML_LIMIT:
+            order.note(f"The clip in it is {how}, so that the file stays below {size(HTML_LIMIT)}.")
+        else:
+            order.note(f"The clip in it is {how}; it cannot be made small enough for a file of {size(HTML_LIMIT)}.")
+    return content
 
 
 def make_mp4(order: Order) -> bytes:
