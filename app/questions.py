@@ -16,10 +16,10 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from app.clips import BrowserClip, fit_within
+from app.clips import BrowserClip, fit_within, resized
 from app.models import ModelChoice
 from app.results import Shown
-from app.takeaway.clips import frame_at, resized
+from app.takeaway.clips import frame_at
 from tokenlearner import doubt
 from tokenlearner.analysis.cause import FRACTIONS
 from tokenlearner.deletion import DeletionCurve, delete_most_attended

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from jaxtyping import UInt8
+
 from app.clips import BrowserClip, fit_within, resized
 from app.uploads import APP_LIMITS
 from tokenlearner.errors import Cancelled
