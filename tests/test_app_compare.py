@@ -86,7 +86,7 @@ def bars(html: str) -> tuple[float, float]:
     """Length of the plain network's bar in percent of the row, and the million multiply-adds that stand behind it."""
     plain = html.split("plain ViT</span>")[1]
     lengths = re.findall(r"width:([\d.]+)%", plain)
-    (words,) = re.findall(r"<b>([\d.]+) MMACs</b>", plain)
+    (words,) = re.findall(r">([\d.]+) MMACs</b>", plain)
     return sum(map(float, lengths)), float(words)
 
 
