@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.scripts import bundle
+from app.scripts import texts
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -20,10 +20,9 @@ def component(name: str, files: Path) -> ComponentRenderer:
 
     Args:
         name: By which Streamlit knows it.
-        files: Path of its `.html`, `.css` and `.js` without the ending; modules that the script imports come with it.
+        files: Path of its `.html`, `.css` and `.js` without the ending; see `app.scripts.texts`.
     """
-    html, css = (files.with_suffix(ending).read_text("utf-8") for ending in (".html", ".css"))
-    return st.components.v2.component(name, html=html, css=css, js=bundle(files.with_suffix(".js")))
+    return st.components.v2.component(name, **texts(files)._asdict())
 
 
 def ignore() -> None:

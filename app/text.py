@@ -111,6 +111,12 @@ def seconds(duration_s: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def clock(time_s: float) -> str:
+    """A time in a clip, to the hundredth: "4.20 s", from a minute on "1:04.20"."""
+    minutes, hundredths = divmod(round(100 * time_s), 6000)
+    return f"{minutes}:{hundredths / 100:05.2f}" if minutes else f"{hundredths / 100:.2f} s"
+
+
 def milliseconds(duration_ms: float) -> str:
     """A short duration with two significant digits, three from 100 on: "8.4 ms"."""
     return f"{significant(duration_ms, 3 if duration_ms >= 100 else 2)} ms"

@@ -16,13 +16,15 @@ import os
 import platform
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
+from app import player
 from app.player.payload import PlayerOptions, pack
-from app.player.sources import player_css, player_html, player_js
+from app.scripts import texts
 from tokenlearner.palette import UNIT_SHARE
 from tokenlearner.render import clip_scale
 
@@ -115,16 +117,16 @@ def payload() -> bytes:
 
 def open_player(page: Page, data: bytes) -> None:
     """The player on a page of its own, with its object reachable as `window.player`."""
-    held = "held.player.update(data);"
-    script = player_js()
+    held = "update(held.made);"
+    html, css, script = texts(Path(player.__file__).with_name("player"))
     assert held in script
-    exposed = script.replace(held, f"window.player = held.player; {held}")
+    exposed = script.replace(held, f"window.player = held.made; {held}")
     page.route("http://player.test/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
     page.route(
         "http://player.test/player.js", lambda route: route.fulfill(body=exposed, content_type="text/javascript")
     )
     page.goto("http://player.test/")
-    page.evaluate("arguments => start(...arguments)", [player_html(), player_css(), base64.b64encode(data).decode()])
+    page.evaluate("arguments => start(...arguments)", [html, css, base64.b64encode(data).decode()])
     page.wait_for_function("() => video.currentTime > 0.2")
 
 

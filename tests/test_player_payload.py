@@ -68,7 +68,8 @@ def test_the_header_tells_what_the_player_prints():
             box=(0.1, 0.0, 0.8, 1.0),
             start_s=2.5,
             clip_id="disc",
-            options=PlayerOptions(key="k", height=420, autoplay=True, report=True, start=PlayerState(time_s=3.0)),
+            options=PlayerOptions(key="k", autoplay=True, start=PlayerState(time_s=3.0)),
+            muted=(17, 3),
         )
     )
     assert header["media"] == {
@@ -89,12 +90,12 @@ def test_the_header_tells_what_the_player_prints():
         "percent": True,
     }
     assert header["tokens"] == [
-        {"id": 4, "number": 5, "color": "#0072b2"},
-        {"id": 17, "number": 18, "color": "#56b4e9"},
+        {"id": 4, "number": 5, "color": "#0072b2", "muted": False, "switches": []},
+        {"id": 17, "number": 18, "color": "#56b4e9", "muted": True, "switches": []},
     ]
     assert header["caption"] == '<b>"UNTRAINED" – weights</b>'
-    assert (header["box"], header["start_s"], header["height"]) == ([0.1, 0.0, 0.8, 1.0], 2.5, 420)
-    assert (header["key"], header["autoplay"], header["report"]) == ("k", True, True)
+    assert (header["box"], header["start_s"]) == ([0.1, 0.0, 0.8, 1.0], 2.5)
+    assert (header["key"], header["autoplay"]) == ("k", True)
     assert header["start"] == PlayerState(time_s=3.0).to_dict()
 
 

@@ -1,9 +1,7 @@
 // A mixing desk: M leaves a token out, S leaves all others out. What is pressed shows at once; the network follows.
-
-import { readable } from "../js/ink.js";
+import { wear } from "../js/colors.js";
+import { Shown, drawn, listenUntil, make, plot, press } from "../js/dom.js";
 import { keepMounted } from "../js/mount.js";
-
-const SVG = "http://www.w3.org/2000/svg";
 
 export class Desk {
   constructor(root) {
@@ -12,9 +10,9 @@ export class Desk {
     this.solo = new Set();
     this.version = 0;
     this.tell = () => {};
+    this.shown = new Shown();
     this.stopped = new AbortController();
-    const options = { signal: this.stopped.signal };
-    root.addEventListener("click", (event) => this.onClick(event.target), options);
+    listenUntil(this.stopped.signal)(root, "click", (event) => this.onClick(event.target));
   }
 
   update(data) {
@@ -26,9 +24,11 @@ export class Desk {
       this.solo = new Set(data.solo);
       this.version = data.version;
     }
-    const place = this.root.querySelector(".strips");
-    if (other) this.strips = data.tokens.map((token, index) => strip(token, index));
-    if (other) place.replaceChildren(...this.strips.map(({ root }) => root));
+    const looks = data.tokens.map(({ number, name, color }) => [number, name, color]);
+    if (this.shown.changes("tokens", looks)) {
+      this.strips = data.tokens.map(makeStrip);
+      this.root.querySelector(".strips").replaceChildren(...this.strips.map(({ root }) => root));
+    }
     data.tokens.forEach((token, index) => {
       const { line, worth } = this.strips[index];
       const step = 1000 / Math.max(1, token.course.length - 1);
@@ -61,8 +61,8 @@ export class Desk {
 
   draw() {
     this.strips.forEach(({ root, m, s }, token) => {
-      m.setAttribute("aria-pressed", String(this.muted.has(token)));
-      s.setAttribute("aria-pressed", String(this.solo.has(token)));
+      press(m, this.muted.has(token));
+      press(s, this.solo.has(token));
       root.toggleAttribute("data-out", this.muted.has(token) || (this.solo.size > 0 && !this.solo.has(token)));
     });
     this.root.querySelector(".reset").hidden = !this.muted.size && !this.solo.size;
@@ -73,32 +73,18 @@ export class Desk {
   }
 }
 
-function strip(token, index) {
-  const root = document.createElement("div");
-  root.className = "strip";
-  const add = (tag, className) => {
-    const made = document.createElement(tag);
-    made.className = className;
-    root.append(made);
-    return made;
-  };
-  const number = add("b", "number");
-  number.textContent = String(token.number);
-  number.style.background = token.color;
-  number.style.color = readable(token.color);
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 1000 100");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  const line = document.createElementNS(SVG, "polyline");
-  const title = document.createElementNS(SVG, "title");
+function makeStrip(token, index) {
+  const root = make("div", "strip");
+  wear(make("b", "number", root, String(token.number)), token.color);
+  const svg = plot();
+  const line = drawn("polyline");
+  const title = drawn("title");
   title.textContent = `${token.name}: its largest weight over the clip`;
   svg.append(title, line);
   root.append(svg);
-  const worth = add("span", "worth");
+  const worth = make("span", "worth", root);
   const [m, s] = ["m", "s"].map((kind) => {
-    const button = add("button", kind);
-    button.textContent = kind.toUpperCase();
+    const button = make("button", kind, root, kind.toUpperCase());
     button.dataset.kind = kind;
     button.dataset.token = String(index);
     const words = kind === "m" ? `Mute ${token.name}: leave it out` : `Solo ${token.name}: leave all others out`;

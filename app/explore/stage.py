@@ -135,6 +135,7 @@ def _player(at: Here, shown: Shown, found: Analysis, scale: float, *, is_trained
         unit=found.map_unit,
         key=PLAYER,
         box=found.geometry.box_normalized,
+        muted=found.muted,
         caption=None if found.provenance.trained else UNTRAINED_MARK,
         start_s=clip.start_s,
         frame_hw=clip.frame_hw,

@@ -1,5 +1,8 @@
 // The part of a clip, chosen on a strip of its pictures. Both ends lie between frames; a part holds at least one.
 // Follows the player by its "token-player-time" events. Tells the server when a handle is let go.
+import { listenUntil, make } from "../js/dom.js";
+import { askPlayer, latestAt } from "../js/follow.js";
+import { formatMoment, spokenTime } from "../js/format.js";
 import { keepMounted } from "../js/mount.js";
 
 const PAUSE_MS = 350; // after the last key, before the server is told
@@ -20,13 +23,15 @@ export class Filmstrip {
     this.ends = { start: find(".handle.start"), end: find(".handle.end") };
     this.middle = find(".part");
     this.playhead = find(".playhead");
-    const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
+    const on = listenUntil(this.stopped.signal);
     on(this.strip, "pointerdown", (event) => this.grab(event));
     on(this.strip, "pointermove", (event) => this.drag(event));
-    for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) on(this.strip, type, () => this.letGo());
+    on(this.strip, "pointerup lostpointercapture", () => this.letGo());
+    on(this.strip, "pointercancel", () => this.takeBack());
     on(this.strip, "keydown", (event) => this.onKey(event));
     on(this.strip, "focusout", () => this.settle());
-    on(window, "token-player-time", (event) => this.follow(event.detail.key, event.detail.time_s));
+    on(window, "token-player-time", ({ detail }) => this.isMine(detail) && this.follow(detail.time_s));
+    on(window, "token-player-ready", ({ detail }) => this.isMine(detail) && this.askPlayer());
     this.seen = new ResizeObserver(() => this.drawCells());
     this.seen.observe(this.strip);
   }
@@ -54,19 +59,15 @@ export class Filmstrip {
   /** Number of the bound nearest to a time. */
   nearest(time) {
     const { bounds } = this;
-    let low = 0;
-    let high = this.last;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (bounds[middle] <= time) low = middle;
-      else high = middle;
-    }
-    return time - bounds[low] <= bounds[high] - time ? low : high;
+    const before = Math.max(latestAt(bounds, time), 0);
+    const after = Math.min(before + 1, this.last);
+    return time - bounds[before] <= bounds[after] - time ? before : after;
   }
 
   grab(event) {
     if (event.button > 0 || this.grabbed) return;
     const at = this.timeAt(event);
+    const before = { start: this.start, end: this.end, changed: this.changed };
     const which = event.target.closest(".handle, .part");
     let kind = which === this.ends.start ? "start" : which === this.ends.end ? "end" : "part";
     if (!which) {
@@ -75,7 +76,7 @@ export class Filmstrip {
       this.set(kind, this.nearest(at));
     }
     const from = kind === "end" ? this.end : this.start;
-    this.grabbed = { kind, offset: this.bounds[from] - at };
+    this.grabbed = { kind, offset: this.bounds[from] - at, before };
     this.strip.setPointerCapture(event.pointerId);
     (kind === "part" ? this.middle : this.ends[kind]).focus({ preventScroll: true });
     event.preventDefault();
@@ -84,7 +85,6 @@ export class Filmstrip {
   drag(event) {
     if (!this.grabbed) return;
     const { kind, offset } = this.grabbed;
-    this.grabbed.moved = true;
     this.set(kind, this.nearest(this.timeAt(event) + offset));
   }
 
@@ -92,6 +92,14 @@ export class Filmstrip {
     if (!this.grabbed) return;
     this.grabbed = null;
     this.send();
+  }
+
+  /** A finger that scrolls the page meant no part. */
+  takeBack() {
+    if (!this.grabbed) return;
+    Object.assign(this, this.grabbed.before);
+    this.grabbed = null;
+    this.draw();
   }
 
   /** Moves one end, or the whole part by its start; never past the other end or the clip's. */
@@ -152,18 +160,20 @@ export class Filmstrip {
     return ((event.clientX - left) / width) * this.data.duration;
   }
 
-  follow(key, time) {
-    if (!this.data?.player || key !== this.data.player) return;
+  isMine({ key }) {
+    return Boolean(this.data?.player) && key === this.data.player;
+  }
+
+  follow(time) {
     const share = Math.min(Math.max(time / this.data.duration, 0), 1);
     this.playhead.hidden = false;
     this.playhead.style.left = `${share * 100}%`;
   }
 
   askPlayer() {
-    const { player: key } = this.data;
-    const detail = { key };
-    if (key) window.dispatchEvent(new CustomEvent("token-player-ask", { detail }));
-    if (detail.view) this.follow(key, detail.view.time_s);
+    const { player } = this.data;
+    const said = player ? askPlayer(player) : {};
+    if (said.view) this.follow(said.time_s);
     else this.playhead.hidden = true;
   }
 
@@ -176,13 +186,13 @@ export class Filmstrip {
     this.middle.style.width = share(to - from);
     this.root.querySelector(".before").style.width = share(from);
     this.root.querySelector(".after").style.width = share(this.data.duration - to);
-    this.root.querySelector(".from").textContent = clock(from);
-    this.root.querySelector(".to").textContent = clock(to);
-    this.root.querySelector(".length").textContent = end - start === this.last ? "the whole clip" : clock(to - from);
+    this.root.querySelector(".from").textContent = formatMoment(from);
+    this.root.querySelector(".to").textContent = formatMoment(to);
+    this.root.querySelector(".length").textContent = end - start === this.last ? "the whole clip" : formatMoment(to - from);
     const length = bounds[this.last] - (to - from);
-    say(this.ends.start, from, 0, bounds[end - 1], spoken(from));
-    say(this.ends.end, to, bounds[start + 1], bounds[this.last], spoken(to));
-    say(this.middle, from, 0, length, `${spoken(from)} to ${spoken(to)}`);
+    say(this.ends.start, from, 0, bounds[end - 1], spokenTime(from));
+    say(this.ends.end, to, bounds[start + 1], bounds[this.last], spokenTime(to));
+    say(this.middle, from, 0, length, `${spokenTime(from)} to ${spokenTime(to)}`);
   }
 
   /** As many pictures side by side as have their shape, or a few narrower ones; each is of the middle of its place. */
@@ -193,7 +203,7 @@ export class Filmstrip {
     if (!width) return;
     const count = Math.max(1, Math.min(Math.max(FEWEST, Math.round(width / (height * aspect))), pictures.length));
     while (this.cells.children.length > count) this.cells.lastElementChild.remove();
-    while (this.cells.children.length < count) this.cells.append(document.createElement("b"));
+    while (this.cells.children.length < count) make("b", "", this.cells);
     [...this.cells.children].forEach((cell, number) => {
       const picture = nearestPicture(pictures, ((number + 0.5) / count) * pictures.length - 0.5, this.data.done);
       const shown = picture ? `url("${picture}")` : "";
@@ -222,18 +232,6 @@ function say(slider, now, low, high, words) {
   slider.setAttribute("aria-valuemin", low.toFixed(2));
   slider.setAttribute("aria-valuemax", high.toFixed(2));
   slider.setAttribute("aria-valuetext", words);
-}
-
-/** "4.20 s", or "1:04.20" from one minute on. */
-function clock(time) {
-  const hundredths = Math.round(time * 100);
-  const rest = (hundredths % 6000) / 100;
-  if (hundredths < 6000) return `${rest.toFixed(2)} s`;
-  return `${Math.floor(hundredths / 6000)}:${rest.toFixed(2).padStart(5, "0")}`;
-}
-
-function spoken(time) {
-  return `${time.toFixed(2)} seconds`;
 }
 
 const mounted = keepMounted(".filmstrip", (root) => new Filmstrip(root));

@@ -1,3 +1,5 @@
+// Components and the reruns of a page.
+
 /**
  * Keeps one object for each element of a component, through all reruns of the page.
  *

@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt8
 from app.learn.board import picture_url
 from app.learn.study import Answer
 from app.text import class_label, percent
-from tokenlearner.palette import hex_color, text_color_on, token_color, token_number
+from tokenlearner.palette import HEAT_LUT, hex_color, text_color_on, token_color, token_number
 from tokenlearner.render import overlay_heat
 
 _OPACITY: Final = 0.62
@@ -101,6 +101,13 @@ def tiles(
 def heat_legend(scale_max: float) -> str:
     """The scale of tiles, printed."""
     return (
-        '<p class="lesson-legend"><span>share of the token: 0 <i class="heat"></i> '
+        f'<p class="lesson-legend"><span>share of the token: 0 <i class="heat" style="background:{_heat()}"></i> '
         f"{percent(scale_max)} and more</span></p>"
     )
+
+
+def _heat() -> str:
+    """The colours of the heat from no weight to the most, as CSS."""
+    levels = np.linspace(0, len(HEAT_LUT) - 1, 17).round().astype(int)
+    stops = (f"rgb({red} {green} {blue})" for red, green, blue in HEAT_LUT[levels].tolist())
+    return f"linear-gradient(90deg, {', '.join(stops)})"

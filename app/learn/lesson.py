@@ -37,7 +37,7 @@ def draw() -> None:
     """Draw the page."""
     st.html(_CSS)
     st.html(f"<style>{_names()}</style>")
-    lesson_keys(_number(), _press)
+    lesson_keys(_number(), _press, presenting=_presents())
     with st.container(key="lesson-present" if _presents() else "lesson"):
         _head()
         number = _number()
@@ -106,7 +106,7 @@ def _head() -> None:
                 key=_PRESENT,
                 bind="query-params",
                 help="Large type and nothing else, for a lecture hall. Keys: arrows or Page up and down for the steps, "
-                "Home and End, P for this mode, Esc to leave it. The address holds the step and the mode.",
+                "Home and End, P or Esc to leave. The address holds the step and the mode.",
             )
 
 
@@ -167,8 +167,8 @@ def _presents() -> bool:
 def _press(wish: str) -> None:
     """Do what a key or a button asks for, before the page runs again."""
     number = _number()
-    if wish in ("present", "leave"):
-        st.session_state[_PRESENT] = wish == "present" and not _presents()
+    if wish == "leave":
+        st.session_state[_PRESENT] = False
         return
     target = {"next": number + 1, "previous": number - 1, "first": 1, "last": len(STEPS)}.get(wish, number)
     st.session_state[_STEP] = min(max(target, 1), len(STEPS))

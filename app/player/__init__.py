@@ -5,17 +5,17 @@ One payload goes to the browser (`app.player.payload`); every display control wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from app.components import component, ignore
-from app.player.payload import PlayerOptions, PlayerState, pack
+from app.components import component
+from app.player.payload import PlayerOptions, pack
 
-__all__ = ["PlayerState", "token_player"]
+__all__ = ["token_player"]
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -31,15 +31,13 @@ def token_player(
     key: str,
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
     token_ids: Sequence[int] | None = None,
+    muted: Collection[int] = (),
     caption: str | None = None,
-    height: int | None = None,
     start_s: float = 0.0,
     frame_hw: tuple[int, int] | None = None,
     clip_id: str | None = None,
     autoplay: bool = False,
-    report: bool = False,
-    start: PlayerState | None = None,
-) -> PlayerState | None:
+) -> None:
     """Show a clip or picture with its token maps blended over it.
 
     Drawn by the presentation time of the frame on screen: the map on show is the latest one whose timestamp is not
@@ -59,22 +57,17 @@ def token_player(
         box: Area of the frame that the model saw, as (x, y, width, height) in 0..1 of the frame. The rest is
             dimmed, hatched and captioned as not seen.
         token_ids: Index in the model of each map, which fixes its number and colour; None for 0, 1, 2, ...
+        muted: Indices in the model of tokens that are left out of what the network goes on with: shown as such, and
+            drawn only where one looks at such a token alone or at all of them side by side.
         caption: A short text on the picture, such as "UNTRAINED WEIGHTS".
-        height: Largest height of the picture in CSS pixels; None for what the window allows.
         start_s: Time of the clip's first frame on the source's clock, where the clip is a part of the source.
         frame_hw: Height and width of the frames in pixels; None to read it from `media`.
         clip_id: Name that media share if they show the same clip up to different ends; None for one that stands alone.
         autoplay: Start a new clip by itself.
-        report: Return the viewer's state: each pause and each pin then runs the script again.
-        start: State that a new player begins with, as a link may carry it.
-
-    Returns:
-        Where the viewer last paused or pinned; None before that, and always None without `report`.
 
     Raises:
         ValueError: If the arguments do not fit one another; the message says which.
     """
-    options = PlayerOptions(key=key, height=height, autoplay=autoplay, report=report, start=start)
     data = pack(
         media,
         mime,
@@ -82,14 +75,13 @@ def token_player(
         timestamps_s,
         scale_max=scale_max,
         unit=unit,
-        options=options,
+        options=PlayerOptions(key=key, autoplay=autoplay),
         box=box,
         token_ids=token_ids,
+        muted=muted,
         caption=caption,
         start_s=start_s,
         frame_hw=frame_hw,
         clip_id=clip_id,
     )
-    result = component("token_player", _FOLDER / "player")(key=key, data=data, on_view_change=ignore)
-    view = result.get("view")
-    return PlayerState.from_dict(view) if report and view else None
+    component("token_player", _FOLDER / "player")(key=key, data=data)

@@ -21,7 +21,7 @@ import io
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,7 +29,9 @@ import av
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from tokenlearner.analysis.maps import as_shares
 from tokenlearner.palette import HEAT_LUT, hex_color, is_share, token_color, token_number
+from tokenlearner.switches import find_switches
 
 MAGIC: Final = b"TLP1"
 ALIGNMENT: Final = 8
@@ -110,20 +112,16 @@ def _one_of(known: Sequence[str], value: object, otherwise: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PlayerOptions:
-    """How the player starts and reports.
+    """How the player starts.
 
     Attributes:
         key: Name of the player on the page.
-        height: Largest height of the picture in CSS pixels; None for what the window allows.
         autoplay: Start a new clip by itself (muted; not where the viewer asked for reduced motion).
-        report: Tell Python the state whenever the viewer pauses or pins.
         start: State that a new player begins with.
     """
 
     key: str
-    height: int | None = None
     autoplay: bool = False
-    report: bool = False
     start: PlayerState | None = None
 
 
@@ -165,6 +163,7 @@ def pack(
     options: PlayerOptions,
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
     token_ids: Sequence[int] | None = None,
+    muted: Collection[int] = (),
     caption: str | None = None,
     start_s: float = 0.0,
     frame_hw: tuple[int, int] | None = None,
@@ -187,6 +186,7 @@ def pack(
     times = np.asarray(timestamps_s, np.float64)
     ids = list(range(levels.shape[1]) if token_ids is None else token_ids)
     _check(levels, times, ids, box)
+    turns = find_switches(as_shares(weights), times) if levels.size else ()
 
     hw = media_hw(media) if frame_hw is None else frame_hw
     sections = {
@@ -216,13 +216,20 @@ def pack(
             "width": hw[1] if hw else None,
         },
         "maps": meta if levels.size else None,
-        "tokens": [{"id": i, "number": token_number(i), "color": hex_color(token_color(i))} for i in ids],
+        "tokens": [
+            {
+                "id": token,
+                "number": token_number(token),
+                "color": hex_color(token_color(token)),
+                "muted": token in muted,
+                "switches": [turn.time_s for turn in turns if turn.token == at],
+            }
+            for at, token in enumerate(ids)
+        ],
         "box": list(box),
         "start_s": start_s,
         "caption": caption,
-        "height": options.height,
         "autoplay": options.autoplay,
-        "report": options.report,
         "start": options.start.to_dict() if options.start else None,
         "sections": places,
     }

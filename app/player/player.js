@@ -5,9 +5,6 @@ import { TokenPlayer } from "./js/token_player.js";
 const mounted = keepMounted(".player", (root) => new TokenPlayer(root));
 
 /** Called by Streamlit with each rerun; the player of an element lives on. */
-export default function mount({ data, parentElement, setStateValue }) {
-  return mounted(parentElement, (player) => {
-    player.report = (snapshot) => setStateValue("view", snapshot);
-    player.update(data);
-  });
+export default function mount({ data, parentElement }) {
+  return mounted(parentElement, (player) => player.update(data));
 }

@@ -15,5 +15,5 @@ function heldBytes(id) {
 }
 
 const said = JSON.parse(document.getElementById("said").textContent);
-mounts.predictions({ data: said, parentElement: host("predictions"), setStateValue() {}, setTriggerValue() {} });
-mounts.player({ data: heldBytes("payload"), parentElement: host("player"), setStateValue() {} });
+mounts.predictions({ data: said, parentElement: host("predictions") });
+mounts.player({ data: heldBytes("payload"), parentElement: host("player") });

@@ -19,9 +19,8 @@ from typing import Any, Final
 from app.charts import compute_bars, stage_legend
 from app.clips import BrowserClip
 from app.player.payload import PlayerOptions, PlayerState, pack
-from app.player.sources import player_css, player_html
 from app.predictions import panel_data
-from app.scripts import bundle
+from app.scripts import Texts, texts
 from app.text import count, millions, operations, percent, seconds
 from tokenlearner import render
 from tokenlearner.engine import Analysis
@@ -30,7 +29,6 @@ from tokenlearner.flops import CONVENTION
 
 FOLDER: Final = Path(__file__).parent
 PLAYER: Final = "player"
-_APP: Final = FOLDER.parent
 _ENTRY: Final = re.compile(r"^export default function mount\b", re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
 
@@ -67,6 +65,7 @@ def write_html(
         unit=found.map_unit,
         options=PlayerOptions(key=PLAYER, start=start),
         box=found.geometry.box_normalized,
+        muted=found.muted,
         caption=None if found.provenance.trained else UNTRAINED_MARK,
         start_s=clip.start_s,
         frame_hw=clip.frame_hw,
@@ -83,10 +82,10 @@ def write_html(
         footer=escape(
             " ".join(filter(None, (credit, f"Made with TokenLearner Explorer, {found.provenance.created_utc}.")))
         ),
-        player_css=player_css(),
-        player_html=player_html(),
-        predictions_css=(_APP / "predictions/predictions.css").read_text("utf-8"),
-        predictions_html=(_APP / "predictions/predictions.html").read_text("utf-8"),
+        player_css=_part("player").css,
+        player_html=_part("player").html,
+        predictions_css=_part("predictions").css,
+        predictions_html=_part("predictions").html,
         payload=base64.b64encode(payload).decode(),
         said=_json(panel_data(found, player=PLAYER)),
         numbers=_json(found.summary()),
@@ -160,12 +159,17 @@ def _json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+def _part(name: str) -> Texts:
+    """A component of the app."""
+    return texts(FOLDER.parent / name / name)
+
+
 @functools.cache
 def _script() -> str:
     """The player, the predictions and what joins them, each in a scope of its own."""
     parts = ["const mounts = {};"]
     for name in ("player", "predictions"):
-        text = _EXPORT.sub("", _ENTRY.sub("function mount", bundle(_APP / name / f"{name}.js")))
+        text = _EXPORT.sub("", _ENTRY.sub("function mount", _part(name).js))
         parts.append(f"mounts.{name} = (() => {{\n{text}\nreturn mount;\n}})();")
     parts.append((FOLDER / "document.js").read_text("utf-8"))
     return "\n".join(parts).replace("</script", "<\\/script")

@@ -1,6 +1,8 @@
 // Files and a link of what the player shows. Asks the player for its view by "token-player-ask" only when it is needed,
 // keeps the page's address in step with it, and brings a link's view back. All text by textContent.
-
+import { copyLink, linkTo, showLink } from "../js/address.js";
+import { Shown, listenUntil, make } from "../js/dom.js";
+import { askPlayer, tellPage } from "../js/follow.js";
 import { keepMounted } from "../js/mount.js";
 
 const LOOK_MS = 600;
@@ -33,10 +35,11 @@ class Takeaway {
     this.changed = 0;
     this.stopped = new AbortController();
     this.find = (selector) => root.querySelector(selector);
-    const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
+    this.shown = new Shown();
+    const on = listenUntil(this.stopped.signal);
     on(root, "click", (event) => {
       const button = event.composedPath().find((node) => node.matches?.("button"));
-      if (button?.dataset.kind) this.make(button.dataset.kind);
+      if (button?.dataset.kind) this.order(button.dataset.kind);
       else if (button?.dataset.act === "copy") this.copy();
     });
     on(this.find("input"), "focus", (event) => event.target.select());
@@ -47,80 +50,67 @@ class Takeaway {
   update(data, trigger) {
     this.data = data;
     this.trigger = trigger;
-    const buttons = data.kinds.map((kind) => {
-      const button = document.createElement("button");
-      button.dataset.kind = kind.name;
-      button.title = kind.help;
-      button.disabled = data.busy;
-      const label = document.createElement("b");
-      label.textContent = kind.label;
-      const ending = document.createElement("small");
-      ending.textContent = kind.format;
-      button.append(label, ending);
-      return button;
-    });
-    this.find(".kinds").replaceChildren(...buttons);
+    if (this.shown.changes("kinds", data.kinds)) this.makeKinds();
+    // Said to be out of use rather than disabled: a disabled button would lose the focus of who pressed it.
+    for (const button of this.find(".kinds").children) button.setAttribute("aria-disabled", String(data.busy));
     this.find(".needs").hidden = !data.needs;
     this.find(".needs").textContent = data.needs;
     this.restore();
     this.look();
   }
 
-  /** The player's view and whether it plays; null while there is no player. */
-  ask() {
-    const detail = { key: this.data.player };
-    window.dispatchEvent(new CustomEvent("token-player-ask", { detail }));
-    return detail.view ? detail : null;
+  makeKinds() {
+    this.find(".kinds").replaceChildren(
+      ...this.data.kinds.map(({ name, help, label, format }) => {
+        const button = make("button");
+        button.dataset.kind = name;
+        button.title = help;
+        make("b", "", button, label);
+        make("small", "", button, format);
+        return button;
+      }),
+    );
   }
 
   restore() {
-    const wish = this.data.restore;
-    if (!wish || restored.has(wish.id) || !this.ask()) return;
+    const { player, restore: wish } = this.data;
+    if (!wish || restored.has(wish.id) || !askPlayer(player).view) return;
     restored.add(wish.id);
-    window.dispatchEvent(new CustomEvent("token-player-restore", { detail: { key: this.data.player, view: wish.view } }));
+    tellPage("token-player-restore", { key: player, view: wish.view });
   }
 
-  /** The link to what is on the screen. */
+  /** The link to what is on the screen, and whether that is playing. */
   link() {
-    const asked = this.ask();
-    const said = { ...this.data.parameters, ...(asked ? viewParameters(asked.view, this.data.tokens) : {}) };
-    const url = new URL(window.location.href);
-    url.search = new URLSearchParams(said).toString();
-    url.hash = "";
-    return { url, playing: Boolean(asked?.playing) };
+    const { view, playing } = askPlayer(this.data.player);
+    const said = { ...this.data.parameters, ...(view ? viewParameters(view, this.data.tokens) : {}) };
+    return { href: linkTo(said), playing: Boolean(playing) };
   }
 
   /** Keeps the address and the field in step; while the clip plays, only now and then. */
   look() {
     if (!this.data || !this.root.isConnected) return;
-    const { url, playing } = this.link();
+    const { href, playing } = this.link();
     const now = performance.now();
-    if (url.href === this.address || (playing && now - this.changed < PLAYING_MS)) return;
-    this.address = url.href;
+    if (href === this.address || (playing && now - this.changed < PLAYING_MS)) return;
+    this.address = href;
     this.changed = now;
-    this.find("input").value = url.href;
-    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
+    this.find("input").value = href;
+    showLink(href);
   }
 
-  make(kind) {
-    const asked = this.ask();
-    if (asked) this.trigger("make", { kind, view: asked.view });
+  /** Asks for a file of what is on the screen. */
+  order(kind) {
+    const { view } = askPlayer(this.data.player);
+    if (view && !this.data.busy) this.trigger("make", { kind, view });
   }
 
   async copy() {
-    const { url } = this.link();
+    const { href } = this.link();
     const field = this.find("input");
     const button = this.find('[data-act="copy"]');
-    field.value = url.href;
-    let done = false;
-    try {
-      await navigator.clipboard.writeText(url.href);
-      done = true;
-    } catch {
-      // Without a secure connection there is no clipboard: the field is selected, to be copied by hand.
-      field.focus();
-      field.select();
-    }
+    field.value = href;
+    const done = await copyLink(href);
+    if (!done) field.focus(); // which selects it, to be copied by hand
     const words = done ? "Link copied" : "Press Ctrl+C";
     button.textContent = words;
     this.find(".live").textContent = words;

@@ -13,7 +13,7 @@ from tokenlearner import render
 from tokenlearner.engine import Analysis
 from tokenlearner.export import UNTRAINED_MARK, token_legend
 from tokenlearner.palette import text_color_on, token_color, token_number
-from tokenlearner.tracks import track_maps
+from tokenlearner.tracks import track_maps, trail
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -22,6 +22,7 @@ _MIN_WIDTH: Final = 480  # smaller pictures are enlarged by a whole factor, so t
 _GRID_WIDTH: Final = 1280
 _GAP: Final = 4
 _GROUND: Final = (20, 22, 26)
+_MUTED: Final = "muted"
 _TICK_S: Final = 1e-4  # clips round times to their own ticks
 
 
@@ -43,8 +44,10 @@ class StatePainter:
             return
         count = maps.shape[1]
         chosen = tuple(sorted({token for token in state.tokens if token < count}))
-        self._tokens = chosen or tuple(range(count))
-        self._one = self._tokens[0] if chosen else 0
+        # A muted token is drawn where one looks at it alone, or at all of them side by side.
+        self._audible = tuple(token for token in range(count) if token not in found.muted)
+        self._tokens = tuple(token for token in chosen or range(count) if token in self._audible)
+        self._one = chosen[0] if chosen else 0
         fixed = render.clip_scale(maps) if scale_max is None else scale_max
         largest = maps.max(axis=(0, 2, 3))
         self._tops = {
@@ -53,7 +56,7 @@ class StatePainter:
             "token": largest,
         }[state.scale]
         self._tops = np.where(self._tops > 0, self._tops, 1.0).astype(np.float32)
-        self._tracks = track_maps(maps, found.timestamps_s).centroid_xy if state.trails else None
+        self._tracks = track_maps(maps, found.timestamps_s) if state.trails else None
 
     def paint(self, rgb: Picture, timestamp_s: float) -> Picture:
         """A frame with what was seen at its time.
@@ -92,13 +95,15 @@ class StatePainter:
                 frame, maps[self._one], top, opacity=state.opacity, box_xywh=box, method=method
             )
             return self._trails(picture, step, (self._one,))
-        everyone = tuple(range(len(maps)))
+        if not self._tokens:
+            return frame.copy()
         if self._kind == "owner":
+            audible = list(self._audible)
             picture = render.overlay_owner(
-                frame, maps, token_ids=everyone, opacity=state.opacity, box_xywh=box, method=method
+                frame, maps[audible], token_ids=audible, opacity=state.opacity, box_xywh=box, method=method
             )
-            if self._tokens != everyone:
-                picture = self._only_chosen(frame, picture, maps, box)
+            if self._tokens != self._audible:
+                picture = self._only_chosen(frame, picture, maps[audible], box)
         else:
             chosen = list(self._tokens)
             picture = render.overlay_tokens(
@@ -123,7 +128,7 @@ class StatePainter:
         """Regions of tokens that are not chosen stay clear."""
         left, top, width, height = (round(value) for value in box)
         owner = render.owner_map(render.upsample_token_maps(maps, (height, width), self._method))
-        clear = ~np.isin(owner, self._tokens)
+        clear = ~np.isin(np.array(self._audible)[owner], self._tokens)
         area = picture[top : top + height, left : left + width]
         area[clear] = frame[top : top + height, left : left + width][clear]
         return picture
@@ -147,6 +152,8 @@ class StatePainter:
             )
             tile = self._trails(tile, step, (token,))
             _tag(tile, token, (16, 16))
+            if token in self._found.muted:
+                tile = render.label(tile, _MUTED, corner="top-right")
             y, x = (token // columns) * (height + _GAP), (token % columns) * (width + _GAP)
             sheet[y : y + height, x : x + width] = tile
         return sheet
@@ -155,16 +162,14 @@ class StatePainter:
         """Where the centres of mass came from, fading with age."""
         if self._tracks is None:
             return picture
-        times = self._found.timestamps_s
-        first = int(np.searchsorted(times, times[step] - TRAIL_S, side="right"))
+        now_s = float(self._tracks.timestamps_s[step])
         left, top, width, height = self._box(picture)
         for token in tokens:
-            path = self._tracks[first : step + 1, token] * (width, height) + (left, top)
-            points = [(int(x), int(y)) for x, y in path.round()]
+            path, age = trail(self._tracks, token, now_s, seconds=TRAIL_S)
+            points = [(int(x), int(y)) for x, y in (path * (width, height) + (left, top)).round()]
             strength = np.zeros(picture.shape[:2], np.uint8)
             for i in range(1, len(points)):
-                fresh = 1 - (times[step] - times[first + i]) / TRAIL_S
-                cv2.line(strength, points[i - 1], points[i], int(255 * fresh), 3, cv2.LINE_AA)
+                cv2.line(strength, points[i - 1], points[i], int(255 * (1 - age[i])), 3, cv2.LINE_AA)
             share = strength[..., None].astype(np.float32) / 255
             picture = np.rint(picture + (np.array(token_color(token), np.float32) - picture) * share).astype(np.uint8)
             cv2.circle(picture, points[-1], 5, token_color(token), -1, cv2.LINE_AA)
@@ -187,7 +192,8 @@ class StatePainter:
             words = f"full colour: its own largest weight ({unit})" if state.scale == "token" else None
             return token_legend(width, self._tokens, float(self._tops[0]), unit, height=height, note=note, text=words)
         if self._kind == "one":
-            note = f"token {token_number(self._one)}{', ' if note else ''}{note}"
+            token = f"token {token_number(self._one)}{', muted' if self._one in self._found.muted else ''}"
+            note = ", ".join(filter(None, (token, note)))
         top = float(self._tops[self._one] if self._kind == "one" else self._tops.max())
         return render.legend_strip(width, top, unit, height=height, note=note)
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from app.components import component
-from app.text import percent
+from app.text import clock, percent
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import format_weight, hex_color, is_share, token_color, token_name, token_number
 from tokenlearner.switches import HEURISTIC
@@ -53,16 +53,15 @@ def timeline_data(found: Analysis, tracks: Tracks, *, player: str) -> dict[str, 
         "y": _lanes(places[..., 1]),
         "spread": _lanes(tracks.spread),
         "peak": _lanes(tracks.peak / top),
-        "peak_top": 100 * top if is_share(found.map_unit) else top,
-        "peak_unit": " %" if is_share(found.map_unit) else "",
-        "peak_words": format_weight(top, found.map_unit),
+        "peak_top": top,
+        "percent": is_share(found.map_unit),
         "stability": _lanes(np.concatenate([first, tracks.stability])),
         "switches": [
             {
                 "token": switch.token,
                 "time": round(switch.time_s, 4),
                 "words": f"{token_name(switch.token)} turns from {_where(found, switch.from_xy)} to "
-                f"{_where(found, switch.to_xy)} at {switch.time_s:.2f} s",
+                f"{_where(found, switch.to_xy)} at {clock(switch.time_s)}",
             }
             for switch in tracks.switches
         ],
@@ -82,11 +81,11 @@ def moments(found: Analysis, tracks: Tracks) -> list[dict[str, Any]]:
     return sorted(told, key=lambda one: (one["time"], one["kind"]))
 
 
-def _moment(moment: Moment, kind: str, words: str) -> dict[str, Any]:
+def _moment(change: Moment, kind: str, words: str) -> dict[str, Any]:
     return {
-        "time": round(moment.time_s, 4),
+        "time": round(change.time_s, 4),
         "kind": kind,
-        "words": f"{moment.time_s:.2f} s: {words} {percent(moment.change)}",
+        "words": f"{clock(change.time_s)}: {words} {percent(change.change)}",
     }
 
 

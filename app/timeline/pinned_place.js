@@ -1,16 +1,17 @@
 // The pinned place's own lane: what every token weighs there over the clip, and which one is strongest now. All of it
 // comes from the player ("token-player-pin", see places.js), so that a curve is made of the numbers that pointing reads.
-import { formatWeight } from "../player/js/format.js";
+import { wear } from "../js/colors.js";
+import { drawn, make } from "../js/dom.js";
+import { formatMoment, formatWeight } from "../js/format.js";
 
-const SVG_NAMES = "http://www.w3.org/2000/svg";
-const TAG_PX = { width: 21, height: 17 };
+const TAG_PX = { width: 21, height: 18 };
 const STOPS = 24; // where along its curve a token's number may stand
 const QUIET_MS = 700; // a moving playhead is not read aloud
 
 export class PinnedPlace {
   /**
    * @param {HTMLElement} root - The `.place` element of timeline.html.
-   * @param {{share: (time: number) => number, unpin: () => void, ink: (color: string) => string}} timeline
+   * @param {{share: (time: number) => number, unpin: () => void}} timeline
    */
   constructor(root, timeline) {
     this.root = root;
@@ -19,6 +20,7 @@ export class PinnedPlace {
     this.plot = this.find(".plot");
     this.place = null;
     this.step = -1;
+    this.playing = false;
     this.curves = [];
     this.find(".spot button").addEventListener("click", () => timeline.unpin());
     this.observer = new ResizeObserver(() => this.place && this.placeTags());
@@ -40,7 +42,7 @@ export class PinnedPlace {
     this.find(".reading").textContent = this.scaleWords();
     this.drawCurves();
     this.placeTags();
-    this.draw(this.step);
+    this.draw(this.step, this.playing);
   }
 
   /** Place in the whole frame as people read it. */
@@ -69,7 +71,7 @@ export class PinnedPlace {
     const across = Array.from(times, (time) => (this.timeline.share(time) * 1000).toFixed(1));
     this.curves = tokens.map(({ color, weights, shown }) => {
       const points = across.map((x, i) => `${x},${this.height(weights[i]).toFixed(1)}`).join(" ");
-      const group = drawn("g", {});
+      const group = drawn("g");
       group.style.setProperty("--token", color);
       group.toggleAttribute("data-faint", !shown);
       group.append(drawn("polyline", { points, class: "halo" }), drawn("polyline", { points }));
@@ -100,12 +102,10 @@ export class PinnedPlace {
       const spot = spots.find(free);
       if (!spot) continue;
       taken.push(spot);
-      const tag = document.createElement("b");
-      tag.textContent = String(number);
+      const tag = make("b", "number", null, String(number));
       tag.style.left = `${spot.x}px`;
       tag.style.top = `${spot.y}px`;
-      tag.style.background = color;
-      tag.style.color = this.timeline.ink(color);
+      wear(tag, color);
       tag.toggleAttribute("data-faint", !shown);
       tags.push(tag);
     }
@@ -118,9 +118,10 @@ export class PinnedPlace {
     return tokens.map((_, k) => k).sort((a, b) => tokens[b].weights[step] - tokens[a].weights[step]);
   }
 
-  /** Follows the playhead; `step` is that of the map on show, -1 before the first. */
-  draw(step) {
+  /** Follows the playhead; `step` is that of the map on show, -1 before the first. Nothing is read aloud while it plays. */
+  draw(step, playing) {
     this.step = step;
+    this.playing = playing;
     if (!this.place) return;
     const known = step >= 0 && step < this.place.times.length;
     const order = known ? this.ranked(step) : [];
@@ -128,6 +129,7 @@ export class PinnedPlace {
     this.find(".strongest").textContent = known ? this.sentence(step, order) : "No map yet at this moment.";
     this.root.dataset.step = String(step);
     clearTimeout(this.aloud);
+    if (playing) return;
     this.aloud = setTimeout(() => {
       if (this.place) this.find(".live").textContent = `${this.spot}. ${this.find(".strongest").textContent}`;
     }, QUIET_MS);
@@ -139,7 +141,7 @@ export class PinnedPlace {
     const first = tokens[order[0]];
     const next = order.slice(1, 3).map(at).join(" and ");
     const lead = first.weights[step] > 0 ? `strongest here is ${at(order[0])}` : "no token looks here";
-    return `At ${times[step].toFixed(2)} s ${lead}${next && first.weights[step] > 0 ? `; then ${next}` : ""}.`;
+    return `At ${formatMoment(times[step])} ${lead}${next && first.weights[step] > 0 ? `; then ${next}` : ""}.`;
   }
 
   /** The whole lane in words. */
@@ -147,7 +149,7 @@ export class PinnedPlace {
     const { tokens, times } = this.place;
     const peaks = tokens.map(({ number, weights }) => {
       const step = weights.indexOf(largest(weights));
-      return `token ${number} up to ${this.words(weights[step])} at ${times[step].toFixed(2)} s`;
+      return `token ${number} up to ${this.words(weights[step])} at ${formatMoment(times[step])}`;
     });
     return `Weights at ${this.spot} over the clip: ${peaks.join(", ")}.`;
   }
@@ -156,12 +158,6 @@ export class PinnedPlace {
     this.observer.disconnect();
     clearTimeout(this.aloud);
   }
-}
-
-function drawn(name, attributes) {
-  const made = document.createElementNS(SVG_NAMES, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  return made;
 }
 
 function largest(weights) {

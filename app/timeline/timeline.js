@@ -1,120 +1,107 @@
 // Tokens over time, a lane each. Follows the player by its "token-player-time" events and moves it by
 // "token-player-seek", so a click here jumps the clip and playing there runs the cursor, without the server.
-import { readable } from "../js/ink.js";
+import { wear } from "../js/colors.js";
+import { Shown, drawn, listenUntil, make, plot, pressOne } from "../js/dom.js";
+import { askPlayer, seekPlayer, tellPage } from "../js/follow.js";
+import { formatWeight } from "../js/format.js";
 import { keepMounted } from "../js/mount.js";
+import { TimeField, goByPointer } from "../js/time_field.js";
 import { PinnedPlace } from "./pinned_place.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const LEGENDS = {
   path: "Centre of each token's attention: solid, how far to the right; dashed, how far up.",
   spread: "Spread of each token's attention: 0 all on one patch (bottom), 1 everywhere alike (top).",
   peak: "Largest weight of each map; the lane's top is ",
   stability: "How like the map of the step before: 1 the same (top), 0 disjoint (bottom).",
 };
-
-function make(tag, className = "", parent = null) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  parent?.append(made);
-  return made;
-}
+const AFTER_S = 0.001; // within the frame that begins at a moment, whatever a time is rounded to
+const FIRST_EVENTS = 8; // of a kind; the rest at a button
 
 export class Timeline {
   constructor(root) {
     this.root = root;
+    this.find = (selector) => root.querySelector(selector);
     this.measure = "path";
     this.time = null;
     this.data = null;
-    this.area = root.querySelector(".area");
-    this.cursor = root.querySelector(".cursor");
-    this.needle = root.querySelector(".needle");
+    this.lanes = [];
+    this.open = new Set();
+    this.shown = new Shown();
+    this.needle = this.find(".needle");
     this.stopped = new AbortController();
-    const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
-    this.pinned = new PinnedPlace(root.querySelector(".place"), {
-      share: (time) => this.share(time),
-      unpin: () => this.say("token-player-unpin"),
-      ink: readable,
+    const on = listenUntil(this.stopped.signal);
+    const seek = (time) => seekPlayer(this.data.player, time);
+    this.field = new TimeField(this.find(".area"), on, { seek, goTo: (index) => seek(this.data.times[index] + AFTER_S) });
+    this.pinned = new PinnedPlace(this.find(".place"), {
+      share: (time) => this.field.share(time),
+      unpin: () => tellPage("token-player-unpin", { key: this.data.player }),
     });
-    on(window, "token-player-time", (event) => this.follow(event.detail));
+    goByPointer(this.pinned.plot, on, (share) => seek(this.field.timeAt(share)));
+    on(window, "token-player-time", (event) => this.isMine(event.detail) && this.follow(event.detail));
     on(window, "token-player-pin", (event) => this.isMine(event.detail) && this.pin(event.detail));
     on(window, "token-player-ready", (event) => this.isMine(event.detail) && this.ask());
-    on(root.querySelector(".measures"), "click", (event) => this.setMeasure(event.target.dataset?.measure));
-    for (const field of [this.area, this.pinned.plot]) {
-      on(field, "pointerdown", (event) => {
-        if (event.target.dataset.time) return this.seek(Number(event.target.dataset.time));
-        field.setPointerCapture(event.pointerId);
-        this.seekAt(event);
-      });
-      on(field, "pointermove", (event) => field.hasPointerCapture(event.pointerId) && this.seekAt(event));
-    }
-    on(this.area, "keydown", (event) => this.onKey(event));
-    on(root.querySelector(".events"), "click", (event) => {
-      const { time } = event.target.dataset;
-      if (time) this.seek(Number(time));
+    on(root, "click", ({ target }) => {
+      const { time, more, measure } = target.dataset;
+      if (time) seek(Number(time));
+      else if (more) this.showAll(more);
+      else if (measure) this.setMeasure(measure);
     });
   }
 
   update(data) {
     this.data = data;
+    this.field.update(data.times, data.end);
     this.root.style.setProperty("--lane", `${data.tokens.length > 8 ? 20 : 26}px`);
-    this.lanes?.forEach(({ root }) => root.remove());
-    this.lanes = data.tokens.map((token, row) => this.lane(token, row));
-    this.area.style.gridRow = `1 / ${data.tokens.length + 1}`;
-    this.area.setAttribute("aria-valuemin", String(data.times[0]));
-    this.area.setAttribute("aria-valuemax", String(data.end));
-    this.area.querySelectorAll(".switch").forEach((mark) => mark.remove());
-    for (const { token, time, words } of data.switches) {
-      const mark = make("button", "switch", this.area);
-      mark.style.left = `${this.share(time) * 100}%`;
-      mark.style.top = `${((token + 0.5) / data.tokens.length) * 100}%`;
-      mark.dataset.time = String(time);
-      mark.title = words;
-      mark.tabIndex = -1;
-      mark.setAttribute("aria-label", words);
+    if (this.shown.changes("tokens", data.tokens)) this.makeLanes();
+    if (this.shown.changes("marks", [data.switches, data.moments, data.tokens.length, data.times[0], data.end])) this.drawMarks();
+    if (this.shown.changes("events", [data.switches, data.moments])) {
+      this.open.clear();
+      this.listEvents();
     }
-    this.listEvents();
     this.drawLanes();
     this.draw();
     this.ask();
   }
 
-  lane(token, row) {
-    const root = make("div", "lane");
-    root.style.setProperty("--token", token.color);
-    root.toggleAttribute("data-muted", token.muted);
-    const chip = make("b", "number", root);
-    chip.textContent = String(token.number);
-    chip.style.background = token.color;
-    chip.style.color = readable(token.color);
-    chip.title = token.words;
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", "0 0 1000 100");
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", token.words);
-    root.append(svg);
-    const value = make("span", "value", root);
-    for (const [column, element] of [chip, svg, value].entries()) {
-      element.style.gridColumn = String(column + 1);
-      element.style.gridRow = String(row + 1);
+  makeLanes() {
+    const { tokens } = this.data;
+    this.lanes.forEach(({ root }) => root.remove());
+    this.lanes = tokens.map((token, row) => makeLane(token, row));
+    this.find(".lanes").append(...this.lanes.map(({ root }) => root));
+    this.find(".area").style.gridRow = `2 / ${tokens.length + 2}`;
+  }
+
+  /** Marks of what happens when: of switches on their token's lane, of frames that matter above all lanes. */
+  drawMarks() {
+    const { switches, moments, tokens } = this.data;
+    const mark = (className, { time, words }, place) => {
+      const made = make("button", className, place);
+      made.style.left = `${this.field.share(time) * 100}%`;
+      made.dataset.time = String(time);
+      made.title = words;
+      // The same moments are buttons in the list below, for the keyboard and for screen readers.
+      made.tabIndex = -1;
+      made.setAttribute("aria-hidden", "true");
+      return made;
+    };
+    this.root.querySelectorAll(".switch, .moment").forEach((old) => old.remove());
+    for (const one of switches) {
+      mark("switch", one, this.find(".area")).style.top = `${((one.token + 0.5) / tokens.length) * 100}%`;
     }
-    this.root.querySelector(".lanes").append(root);
-    return { root, svg, value };
+    for (const one of moments) mark("moment", one, this.find(".moments")).dataset.kind = one.kind;
   }
 
   setMeasure(measure) {
-    if (!(measure in LEGENDS)) return;
     this.measure = measure;
-    for (const button of this.root.querySelectorAll(".measures button")) {
-      button.setAttribute("aria-pressed", String(button.dataset.measure === measure));
-    }
+    pressOne(this.find(".measures"), "measure", measure);
     this.drawLanes();
     this.draw();
   }
 
   drawLanes() {
     const { data, measure } = this;
-    this.root.querySelector(".legend").textContent = LEGENDS[measure] + (measure === "peak" ? `${data.peak_words}.` : "");
+    const top = measure === "peak" ? `${formatWeight(data.peak_top, data.percent)}.` : "";
+    this.find(".legend").textContent = LEGENDS[measure] + top;
     this.lanes.forEach(({ svg }, token) => {
       const lines =
         measure === "path"
@@ -122,72 +109,62 @@ export class Timeline {
           : [this.line(data[measure][token], "halo", false), this.line(data[measure][token], "first", false)];
       svg.replaceChildren(...lines);
     });
+    this.step = null;
   }
 
   /** A polyline over time; the scale's top is the lane's top unless it hangs down. */
   line(values, className, down) {
     const { times, scale } = this.data;
-    const line = document.createElementNS(SVG, "polyline");
     const points = [];
     values.forEach((value, i) => {
       if (value === null) return;
       const share = Math.min(Math.max(value / scale, 0), 1);
-      points.push(`${(this.share(times[i]) * 1000).toFixed(1)},${(down ? 4 + share * 92 : 96 - share * 92).toFixed(1)}`);
+      points.push(`${(this.field.share(times[i]) * 1000).toFixed(1)},${(down ? 4 + share * 92 : 96 - share * 92).toFixed(1)}`);
     });
-    line.setAttribute("points", points.join(" "));
-    line.setAttribute("class", className);
-    return line;
+    return drawn("polyline", { points: points.join(" "), class: className });
   }
 
   listEvents() {
     const { switches, moments, heuristic } = this.data;
-    const rows = [];
-    const row = (title, help, events, none) => {
+    const row = (kind, title, help, events, none) => {
       const made = make("div");
-      const name = make("b", "", made);
-      name.textContent = title;
-      name.title = help;
-      for (const { time, words } of events) {
-        const button = make("button", "", made);
-        button.dataset.time = String(time);
-        button.textContent = words;
+      make("b", "", made, title).title = help;
+      const listed = this.open.has(kind) ? events : events.slice(0, FIRST_EVENTS);
+      for (const { time, words } of listed) make("button", "pill", made, words).dataset.time = String(time);
+      if (listed.length < events.length) {
+        make("button", "pill", made, `${events.length - listed.length} more`).dataset.more = kind;
       }
-      if (!events.length) make("span", "", made).textContent = none;
-      rows.push(made);
+      if (!events.length) make("span", "", made, none);
+      return made;
     };
-    row("Switches", heuristic, switches.slice(0, 8), "No token turns to another subject.");
-    row("Frames that matter", "Where the maps or the predictions change most from one step to the next.", moments, "Nothing changes much.");
-    this.root.querySelector(".events").replaceChildren(...rows);
+    this.find(".events").replaceChildren(
+      row("switches", "Switches", heuristic, switches, "No token turns to another subject."),
+      row(
+        "moments",
+        "Frames that matter",
+        "Where the maps or the predictions change most from one step to the next.",
+        moments,
+        "Nothing changes much.",
+      ),
+    );
   }
 
-  share(time) {
-    const { times, end } = this.data;
-    return Math.min(Math.max((time - times[0]) / (end - times[0] || 1), 0), 1);
-  }
-
-  /** Index of the latest step that is not later than the playhead. */
-  get index() {
-    const { times } = this.data;
-    const now = (this.time ?? times[0]) + 0.005;
-    let low = 0;
-    let high = times.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (times[middle] <= now) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+  /** Lists all events of a kind, and goes on from where the button was. */
+  showAll(kind) {
+    this.open.add(kind);
+    this.listEvents();
+    const at = kind === "switches" ? 0 : 1;
+    this.find(".events").children[at].querySelectorAll("button")[FIRST_EVENTS].focus();
   }
 
   isMine({ key }) {
     return key === this.data?.player;
   }
 
-  follow(detail) {
-    if (!this.isMine(detail)) return;
-    if (detail.step !== this.pinned.step) this.pinned.draw(detail.step);
-    if (detail.time_s === this.time) return;
-    this.time = detail.time_s;
+  follow({ time_s: time, step, playing }) {
+    if (step !== this.pinned.step || playing !== this.pinned.playing) this.pinned.draw(step, playing);
+    if (time === this.time) return;
+    this.time = time;
     this.draw();
   }
 
@@ -198,63 +175,35 @@ export class Timeline {
 
   /** What the player, if it is there, said before this timeline was: where it stands, and what is pinned. */
   ask() {
-    const said = this.say("token-player-ask");
+    const said = askPlayer(this.data.player);
     if (!said.view) return;
     this.pin(said);
-    this.follow({ ...said, time_s: said.view.time_s });
+    this.follow(said);
   }
 
-  say(type, detail = {}) {
-    const said = { key: this.data.player, ...detail };
-    window.dispatchEvent(new CustomEvent(type, { detail: said }));
-    return said;
-  }
-
+  /** Follows the playhead. Numbers change with the maps, which come less often than frames. */
   draw() {
-    const { data } = this;
-    const time = this.time ?? data.times[0];
-    const left = `${this.share(time) * 100}%`;
-    this.cursor.style.left = this.needle.style.left = left;
-    this.area.setAttribute("aria-valuenow", time.toFixed(2));
-    this.area.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds`);
-    const { index } = this;
-    this.root.dataset.step = String(index);
+    const { field } = this;
+    const time = this.time ?? this.data.times[0];
+    field.show(time);
+    this.needle.style.left = field.cursor.style.left;
+    const step = field.indexAt(time);
+    if (step === this.step) return;
+    this.step = step;
+    this.root.dataset.step = String(step);
     this.lanes.forEach(({ value }, token) => {
-      value.textContent = this.words(token, index);
+      value.textContent = this.words(token, step);
     });
   }
 
-  words(token, index) {
+  words(token, step) {
     const { data, measure } = this;
-    const at = (name) => data[name][token][index];
+    const at = (name) => data[name][token][step];
     const share = (name) => Math.round((at(name) / data.scale) * 100);
     if (measure === "path") return `${share("x")} · ${100 - share("y")} %`;
     if (at(measure) === null) return "–";
-    if (measure === "peak") return `${two((at("peak") / data.scale) * data.peak_top)}${data.peak_unit}`;
+    if (measure === "peak") return formatWeight((at("peak") / data.scale) * data.peak_top, data.percent);
     return (at(measure) / data.scale).toFixed(2);
-  }
-
-  seekAt(event) {
-    const bounds = event.currentTarget.getBoundingClientRect();
-    const share = Math.min(Math.max((event.clientX - bounds.left) / bounds.width, 0), 1);
-    const { times, end } = this.data;
-    this.seek(times[0] + share * (end - times[0]));
-  }
-
-  seek(time) {
-    this.say("token-player-seek", { time_s: time });
-  }
-
-  onKey(event) {
-    const { times } = this.data;
-    const last = times.length - 1;
-    const far = Math.max(1, Math.round(last / 10));
-    const to = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -far, PageUp: far }[event.key];
-    const index = event.key === "Home" ? 0 : event.key === "End" ? last : to && this.index + to;
-    if (index === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.seek(times[Math.min(Math.max(index, 0), last)] + 0.001);
   }
 
   destroy() {
@@ -263,8 +212,21 @@ export class Timeline {
   }
 }
 
-function two(value) {
-  return value >= 10 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(2);
+function makeLane(token, row) {
+  const root = make("div", "lane");
+  root.style.setProperty("--token", token.color);
+  root.toggleAttribute("data-out", token.muted);
+  const chip = make("b", "number", root, String(token.number));
+  wear(chip, token.color);
+  chip.title = token.words;
+  const svg = plot(token.words);
+  root.append(svg);
+  const value = make("span", "value", root);
+  for (const [column, element] of [chip, svg, value].entries()) {
+    element.style.gridColumn = String(column + 1);
+    element.style.gridRow = String(row + 2);
+  }
+  return { root, svg, value };
 }
 
 const mounted = keepMounted(".timeline", (root) => new Timeline(root));

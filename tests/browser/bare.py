@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from app.scripts import bundle
+from app.scripts import texts
 
 ORIGIN = "http://bare.test/"
 MOUNT = """async ([name, html, css]) => {
@@ -38,7 +38,6 @@ def put(page: Page, files: Path) -> None:
         page: Which `open_bare` opened.
         files: Path of the component's `.html`, `.css` and `.js` without the ending.
     """
-    html, css = (files.with_suffix(ending).read_text("utf-8") for ending in (".html", ".css"))
-    script = bundle(files.with_suffix(".js"))
+    html, css, script = texts(files)
     page.route(f"{ORIGIN}{files.name}.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
     page.evaluate(MOUNT, [files.name, html, css])

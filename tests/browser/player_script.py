@@ -11,7 +11,7 @@ st.set_page_config(layout="wide")
 tokens = st.slider("tokens", 1, 16, 6)
 clip = synthetic_clip()
 maps = clip_maps(clip.timestamps_s, tokens)
-state = token_player(
+token_player(
     clip.media,
     clip.mime,
     maps,
@@ -20,8 +20,5 @@ state = token_player(
     unit=UNIT_SHARE,
     key="player",
     autoplay="autoplay" in st.query_params,
-    report="report" in st.query_params,
 )
 st.button("Run again")
-if state is not None:
-    st.json(state.to_dict())

@@ -89,7 +89,7 @@ def shown_map(page: Page) -> int:
 def pixels(page: Page) -> str:
     """All pixels of the canvas, after what is pending was drawn."""
     return str(
-        page.locator("canvas").evaluate(
+        page.locator("canvas.overlay").evaluate(
             """async canvas => {
                 await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
                 return canvas.toDataURL();
@@ -113,7 +113,7 @@ def point(
     page: Page, row: int, col: int, tile: tuple[float, float, float, float] = (0, 0, 1, 1)
 ) -> tuple[float, float]:
     """Page coordinates of the centre of a cell, with the picture filling `tile` of the stage (x, y, w, h in 0..1)."""
-    box = page.locator("canvas").bounding_box()
+    box = page.locator("canvas.overlay").bounding_box()
     assert box
     width = min(box["width"], box["height"] * WIDTH / HEIGHT)
     left = box["x"] + (box["width"] - width) / 2

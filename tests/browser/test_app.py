@@ -137,14 +137,14 @@ def test_going_to_the_end_twice_stays_there(page):
 
 
 def test_the_token_slider_runs_the_network_and_the_playhead_stays(page):
-    before, time = numbers(page), page.locator("output.time").text_content()
+    before, time = numbers(page), page.locator(".transport .time").text_content()
     weights = shown_weights(page)
     move(page, "Tokens", "ArrowLeft", 5)
     expect(page.locator(".chip")).to_have_count(3)
     expect(figure(page, "GMACs per frame")).not_to_have_text(before[0])
     assert numbers(page)[:2] != before[:2]
     assert shown_weights(page) == pytest.approx(weights[:3], rel=0.1)  # tokens are nested: the first stay as they are
-    assert page.locator("output.time").text_content() == time
+    assert page.locator(".transport .time").text_content() == time
 
 
 def test_the_place_slider_runs_the_network_at_another_place(page):

@@ -27,7 +27,7 @@ def page(serve: Callable[..., str], browser: Browser, tmp_path_factory: pytest.T
 
 
 def time_of(page: Page) -> float:
-    return float((page.locator("output.time").text_content() or "").split(" /")[0])
+    return float((page.locator(".transport .time").text_content() or "").split(" /")[0])
 
 
 def cursor(page: Page) -> float:

@@ -60,11 +60,32 @@ def test_the_arrow_keys_walk_through_all_steps_and_back(page: Page):
         settled(page)
         page.keyboard.press("ArrowRight")
     expect(page.locator(".lesson-tiles img")).to_have_count(8, timeout=LIMIT_MS)
-    page.keyboard.press("PageUp")
+    page.keyboard.press("ArrowLeft")
     expect(title(page)).to_contain_text(STEPS[-2].title)
+    settled(page)
+    for _ in STEPS[:-2]:
+        page.keyboard.press("ArrowLeft")
+        settled(page)
+    expect(title(page)).to_contain_text(STEPS[0].title)
+
+
+def test_keys_that_scroll_a_page_are_the_lessons_only_where_it_is_presented(page: Page):
+    settled(page)
+    for key in ("End", "PageDown", "p"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    expect(title(page)).to_contain_text(STEPS[0].title)
+    page.get_by_text("Present", exact=True).click()
+    expect(page.locator('[data-testid="stHeader"]')).to_be_hidden()
+    settled(page)
+    page.keyboard.press("PageDown")
+    expect(title(page)).to_contain_text(STEPS[1].title)
     settled(page)
     page.keyboard.press("Home")
     expect(title(page)).to_contain_text(STEPS[0].title)
+    settled(page)
+    page.keyboard.press("p")
+    expect(page.locator('[data-testid="stHeader"]')).to_be_visible()
 
 
 def test_pointing_at_a_patch_names_it(page: Page):
@@ -140,7 +161,7 @@ def test_a_map_can_be_painted_by_keys(page: Page):
 
 def test_presenting_takes_the_chrome_away_and_escape_brings_it_back(page: Page):
     settled(page)
-    page.keyboard.press("p")
+    page.get_by_text("Present", exact=True).click()
     header = page.locator('[data-testid="stHeader"]')
     expect(header).to_be_hidden()
     expect(page).to_have_url(re.compile("present=true"))

@@ -86,7 +86,7 @@ def lay(page: Page, found: Analysis) -> None:
 
 def click(page: Page, x: float, y: float) -> None:
     """Click at a share of the canvas, and take the mouse away."""
-    box = page.locator("canvas").bounding_box()
+    box = page.locator("canvas.overlay").bounding_box()
     assert box
     page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
     page.mouse.move(3, 3)

@@ -87,7 +87,7 @@ def test_scrubbing_goes_where_the_hand_is(open_player: OpenPlayer):
     page.get_by_role("slider", name="Time", exact=True).fill("2.07")
     page.wait_for_function("() => Math.abs(player_video.currentTime - 2.07) < 0.001")
     expect(page.locator(".step")).to_have_text(f"map 21 of {len(TIMES)}")
-    expect(page.locator("output.time")).to_have_text("2.07 / 3.00 s")
+    expect(page.locator(".transport .time")).to_have_text("2.07 / 3.00 s")
 
 
 def test_speed_loop_and_skipping_by_key(open_player: OpenPlayer):
@@ -297,33 +297,9 @@ def test_a_part_of_a_source_keeps_the_clock_of_the_source(open_player: OpenPlaye
     page = open_player(player_payload(clip=clip._replace(timestamps_s=TIMES + 61.0), start_s=61.0))
     seek(page, 1.27)
     assert shown_map(page) == 12
-    expect(page.locator("output.time")).to_have_text("1:02.27 / 1:04.00 s")
+    expect(page.locator(".transport .time")).to_have_text("1:02.27 / 1:04.00 s")
     press(page, "ArrowRight")
     page.wait_for_function("() => Math.abs(player_video.currentTime - 1.3) < 0.006")
-
-
-def test_python_is_told_when_it_asked(open_player: OpenPlayer):
-    page = open_player(player_payload(report=True, autoplay=True))
-    page.wait_for_function("() => player_video.currentTime > 0.2")
-    press(page, "s", "1")
-    page.mouse.move(*point(page, 1, 2))
-    assert page.evaluate("() => player.told") == [], "nothing while it plays"
-    press(page, " ")
-    page.wait_for_function("() => player.told.length === 1")
-    page.mouse.click(*point(page, 1, 2))
-    (_, paused), (name, pinned) = page.evaluate("() => player.told")
-    assert name == "view"
-    expected = PlayerState(time_s=current_time(page), view="some", tokens=(1, 2, 3, 4, 5))
-    assert paused == expected.to_dict() | {"time_s": pytest.approx(expected.time_s, abs=1e-6)}
-    assert pinned == paused | {"pin": [2.5 / COLS, 1.5 / ROWS]}
-    assert PlayerState.from_dict(pinned).pin == pytest.approx((2.5 / COLS, 1.5 / ROWS))
-
-
-def test_python_is_not_told_unless_it_asked(open_player: OpenPlayer):
-    page = open_player(player_payload())
-    press(page, "g", "s", "w", "2", "n", "m", " ", " ", "ArrowRight", "o")
-    page.mouse.click(*point(page, 1, 2))
-    assert page.evaluate("() => player.told") == []
 
 
 # What cannot be shown
@@ -360,9 +336,41 @@ def test_without_maps_the_clip_still_plays(open_player: OpenPlayer):
     page = open_player(player_payload(None, autoplay=True))
     expect(page.locator(".unit")).to_contain_text("No token maps")
     page.wait_for_function("() => player_video.currentTime > 0.3")
-    press(page, "g", "2", "ArrowRight", "p", "m", " ")
+    press(page, "g", "2", "p", "m", " ")
     page.mouse.click(*point(page, 1, 2))
     assert page.locator("video").evaluate("video => video.paused")
+
+
+def test_without_maps_the_transport_goes_over_the_analysed_frames(open_player: OpenPlayer):
+    page = open_player(player_payload(None))
+    for key, step in [("End", 29), ("ArrowLeft", 28), ("Home", 0), ("ArrowRight", 1)]:
+        press(page, key)
+        expect(page.locator(".step")).to_have_text(f"frame {step + 1} of {len(TIMES)}")
+        page.wait_for_function("() => !player_video.seeking")
+        assert shown_frame(page) == 2 * step
+
+
+def test_pin_and_choice_wait_while_the_plain_network_is_shown(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    press(page, "s", "2", "5")
+    page.mouse.click(*point(page, 1, 2))
+    update(page, player_payload(None))
+    page.mouse.click(*point(page, 4, 4))
+    update(page, player_payload())
+    page.mouse.move(5, 5)
+    assert lit_tokens(page) == ["1", "3", "4", "6"]
+    expect(page.locator(".where")).to_have_text("Weight at row 2, column 3 (pinned)")
+
+
+def test_the_plain_network_is_seen_in_whatever_view_the_maps_were(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    press(page, "g")
+    opacity = "video => Number(getComputedStyle(video).opacity)"
+    assert page.locator("video").evaluate(opacity) == 0, "tiles stand in its place"
+    update(page, player_payload(None))
+    assert page.locator("video").evaluate(opacity) == 1
+    update(page, player_payload())
+    assert page.locator("video").evaluate(opacity) == 0
 
 
 def test_text_from_the_user_is_never_markup(open_player: OpenPlayer):

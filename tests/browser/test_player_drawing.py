@@ -152,14 +152,19 @@ def test_a_trail_runs_through_the_centres_of_mass_and_ends_at_the_one_of_now(pag
     expect(page_at_step.locator(".unit")).to_contain_text("lines: the last 2 s")
     after = drawn(page_at_step)
     size = np.array(after.shape[1::-1])
-    path = track_maps(received(MAPS), TIMES).centroid_xy[:, 2] * size
+    tracks = track_maps(received(MAPS), TIMES)
+    path = tracks.centroid_xy[:, 2] * size
+    (turn,) = [switch.step for switch in tracks.switches if switch.token == 2 and switch.step < STEP]
+    assert turn == 10
     changed = np.abs(after - before).max(axis=-1) > 12
     x, y = path[STEP].round().astype(int)
     np.testing.assert_allclose(after[y, x], token_color(2), atol=8)
-    for x, y in path[3 : STEP - 1].round().astype(int):
+    for x, y in path[turn : STEP - 1].round().astype(int):
         assert changed[y - 3 : y + 4, x - 3 : x + 4].any()
-    for x, y in path[STEP + 3 : STEP + 7].round().astype(int):
-        assert not changed[y - 3 : y + 4, x - 3 : x + 4].any(), "nothing of what comes"
+    for x, y in path[[*range(3, turn), *range(STEP + 3, STEP + 7)]].round().astype(int):
+        assert not changed[y - 3 : y + 4, x - 3 : x + 4].any(), (
+            "nothing from before it turned, and nothing of what comes"
+        )
     assert changed.mean() < 0.03
     press(page_at_step, "g")
     tiles = pixels(page_at_step)
@@ -262,7 +267,7 @@ def test_the_legend_names_the_unit(open_player: OpenPlayer):
     press(page, "o")
     expect(page.locator(".unit")).to_have_text(f"{UNIT_SIGMOID} · one scale for the whole clip")
     expect(page.locator(".ramp .high")).to_have_text("1.0")
-    expect(page.locator("canvas")).to_have_attribute(
+    expect(page.locator("canvas.overlay")).to_have_attribute(
         "aria-label", f"One token: token 1. Scale 0 to 1.0, {UNIT_SIGMOID}."
     )
     expect(page.locator(".chip span").first).to_have_text(
@@ -282,8 +287,8 @@ def test_what_the_model_did_not_see_is_marked(open_player: OpenPlayer):
     expected = render.overlay_heat(black, received(MAPS)[0, 0], SCALE, opacity=0.7, method="nearest")
     np.testing.assert_allclose(centres(inside), centres(expected), atol=2.5)
     expect(page.locator(".unit")).to_contain_text("hatched: not seen by the model")
-    expect(page.locator("canvas")).to_have_attribute("aria-label", re.compile("not seen by the model"))
-    box = page.locator("canvas").bounding_box()
+    expect(page.locator("canvas.overlay")).to_have_attribute("aria-label", re.compile("not seen by the model"))
+    box = page.locator("canvas.overlay").bounding_box()
     assert box
     page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"])
     expect(page.locator(".where")).to_have_text("Largest weight in this frame")

@@ -51,15 +51,6 @@ def test_running_the_script_again_changes_nothing(open_script: OpenPlayer):
     assert pixels(page) == before
 
 
-def test_the_script_gets_the_state_on_pause_and_pin(open_script: OpenPlayer):
-    page = open_script("report")
-    press(page, "s", "1", "ArrowRight")
-    page.mouse.click(*point(page, 1, 2))
-    told = page.get_by_test_id("stJson")
-    expect(told).to_contain_text(re.compile(r"some"), timeout=30_000)
-    expect(told).to_contain_text("0.156")
-
-
 def test_display_controls_never_reach_the_server(open_script: OpenPlayer):
     page = open_script()
     sent: list[object] = []

@@ -80,7 +80,7 @@ def test_the_address_follows_the_player_without_loading_anew(page):
 def test_a_link_restores_the_view_for_somebody_else(page, browser):
     there = opened(browser, page.url)
     expect(there.locator(".player")).to_have_attribute("data-view", "owner")
-    for selector in (".where", "output.time", ".step"):
+    for selector in (".where", ".transport .time", ".step"):
         expect(there.locator(selector).first).to_have_text(page.locator(selector).first.text_content() or "?")
     pressed = [chip.get_attribute("aria-pressed") for chip in there.locator(CHIPS).all()]
     assert pressed == ["true", "true", "false", *["true"] * 5]

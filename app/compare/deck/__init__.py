@@ -13,7 +13,7 @@ import numpy as np
 
 from app.compare.disagreement import Disagreement, Peak
 from app.components import component
-from app.text import class_label, percent
+from app.text import class_label, clock, percent
 
 _FOLDER: Final = Path(__file__).parent
 SCALE: Final = 1000
@@ -90,7 +90,7 @@ def _peak(compared: Disagreement, peak: Peak, letters: Sequence[str]) -> dict[st
     return {
         "time": round(peak.time_s, 4),
         "share": round(peak.divergence * SCALE),
-        "short": f"{peak.time_s:.2f} s",
-        "words": f"{peak.time_s:.2f} s: {percent(peak.divergence)} of the probability has moved between A and "
+        "short": clock(peak.time_s),
+        "words": f"{clock(peak.time_s)}: {percent(peak.divergence)} of the probability has moved between A and "
         f"{letter}; {said}.",
     }

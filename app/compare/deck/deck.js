@@ -1,19 +1,16 @@
 // The controls of all lanes and the timeline of their disagreement. Text by textContent.
 import { copyLink, linkTo, showLink } from "../../js/address.js";
+import { Shown, drawn, listenUntil, make, pressOne } from "../../js/dom.js";
+import { askPlayer } from "../../js/follow.js";
+import { formatShare, formatTime } from "../../js/format.js";
 import { keepMounted } from "../../js/mount.js";
+import { offerSpeeds } from "../../js/speeds.js";
+import { TimeField } from "../../js/time_field.js";
 import { LockStep } from "./lockstep.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const LOOK_MS = 600;
 const SAID_MS = 4000;
 const AFTER_S = 0.002; // within the frame that begins at a moment, whatever a time is rounded to
-
-function make(tag, className, parent) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  parent?.append(made);
-  return made;
-}
 
 export class Deck {
   constructor(root) {
@@ -21,9 +18,15 @@ export class Deck {
     this.data = null;
     this.find = (selector) => root.querySelector(selector);
     this.area = this.find(".area");
+    this.shown = new Shown();
     this.steps = new LockStep((change) => this.onChange(change));
     this.stopped = new AbortController();
-    const on = (target, type, act) => target.addEventListener(type, act, { signal: this.stopped.signal });
+    const on = listenUntil(this.stopped.signal);
+    offerSpeeds(this.find('[data-set="speed"]'));
+    this.field = new TimeField(this.area, on, {
+      seek: (time) => this.steps.seek(time),
+      goTo: (index) => this.jump(this.data.times[index]),
+    });
     const acts = {
       play: () => this.steps.toggle(),
       previous: () => this.stepBy(-1),
@@ -39,12 +42,6 @@ export class Deck {
     });
     on(this.find('[data-set="speed"]'), "change", (event) => this.steps.setSpeed(Number(event.target.value)));
     on(this.find('[data-set="opacity"]'), "input", (event) => this.steps.slide('[data-set="opacity"]', event.target.value));
-    on(this.area, "pointerdown", (event) => {
-      if (event.target.dataset.time) return;
-      this.area.setPointerCapture(event.pointerId);
-      this.seekAt(event);
-    });
-    on(this.area, "pointermove", (event) => this.area.hasPointerCapture(event.pointerId) && this.seekAt(event));
     on(root, "keydown", (event) => this.onKey(event));
     this.timer = setInterval(() => this.look(), LOOK_MS);
   }
@@ -53,20 +50,30 @@ export class Deck {
     if (data.clip !== this.data?.clip) this.steps.forget();
     if (!this.data && data.start !== null) this.steps.time = data.start; // a link's: players that come join there
     this.data = data;
+    this.field.update(data.times, data.end);
     this.root.toggleAttribute("data-still", data.still);
     this.steps.hold(data.players);
     this.drawLines();
     this.drawStrips();
-    this.drawPeaks();
+    if (this.shown.changes("peaks", [data.peaks, data.times[0], data.end, data.still, data.lines.length])) this.drawPeaks();
     this.draw();
-    const shown = this.steps.players.values().next().value?.root.dataset.view;
-    this.pressView(shown ?? "some");
+    this.takeOver();
+  }
+
+  /** Shows the looks of the lane that the others are read against. */
+  takeOver() {
+    const { view } = askPlayer(this.data.players[0]);
+    if (!view) return;
+    pressOne(this.find(".views"), "view", view.view);
+    this.find('[data-set="opacity"]').value = String(view.opacity);
   }
 
   onChange(change) {
     if ("playing" in change) this.root.toggleAttribute("data-playing", change.playing);
     if ("speed" in change) this.find('[data-set="speed"]').value = String(change.speed);
-    if (this.data) this.draw();
+    if (!this.data) return;
+    if (change.ready) this.takeOver();
+    this.draw();
   }
 
   // Drawing ----------------------------------------------------------------------------------------------------------
@@ -87,14 +94,9 @@ export class Deck {
         return [`${this.x(times[i])},${y}`, `${this.x(times[i + 1] ?? end)},${y}`];
       });
       if (lane === 0) {
-        const area = document.createElementNS(SVG, "polygon");
-        area.setAttribute("points", `0,100 ${points.join(" ")} 1000,100`);
-        made.push(area);
+        made.push(drawn("polygon", { points: `0,100 ${points.join(" ")} 1000,100` }));
       }
-      const line = document.createElementNS(SVG, "polyline");
-      line.setAttribute("points", points.join(" "));
-      line.dataset.lane = String(lane);
-      made.push(line);
+      made.push(drawn("polyline", { points: points.join(" "), "data-lane": lane }));
     });
     svg.replaceChildren(...made);
     svg.setAttribute("aria-label", `How far the answers are from lane A over time, 0 to ${top * 100} %: ${lines.map((line) => line.letter).join(", ")}`);
@@ -102,7 +104,7 @@ export class Deck {
     name.replaceChildren(lines.length ? "differs from A: " : "");
     lines.forEach(({ letter }, lane) => {
       const which = make("span", "", name);
-      make("b", "", which).textContent = letter;
+      make("b", "", which, letter);
       make("i", "key", which).dataset.lane = String(lane);
     });
   }
@@ -112,15 +114,14 @@ export class Deck {
     timeline.querySelectorAll(".strip, .lane").forEach((old) => old.remove());
     for (const { letter, parts } of this.data.strips) {
       const label = make("span", "name lane");
-      make("b", "", label).textContent = letter;
+      make("b", "", label, letter);
       label.append(" says");
       label.title = "The most probable class over time; orange where it is not lane A's";
       const strip = make("div", "strip");
       for (const { from, to, name, differs } of parts) {
-        const part = make("i", "", strip);
+        const part = make("i", "", strip, name);
         part.style.left = `${this.x(from) / 10}%`;
         part.style.width = `${(this.x(to) - this.x(from)) / 10}%`;
-        part.textContent = name;
         part.toggleAttribute("data-differs", differs);
       }
       this.area.before(label, strip);
@@ -131,7 +132,7 @@ export class Deck {
     this.area.querySelectorAll(".mark").forEach((old) => old.remove());
     const list = this.find(".peaks");
     const { peaks, lines, still } = this.data;
-    list.replaceChildren(peaks.length ? "Most apart:" : "The answers never stand out as far apart.");
+    list.replaceChildren(peaks.length ? "Most apart:" : "The lanes' answers never differ markedly.");
     list.hidden = still || !lines.length;
     for (const { time, short, words } of peaks) {
       const mark = make("button", "mark", this.area);
@@ -140,8 +141,7 @@ export class Deck {
       mark.title = words;
       mark.tabIndex = -1;
       mark.setAttribute("aria-hidden", "true");
-      const button = make("button", "", list);
-      button.textContent = short;
+      const button = make("button", "pill", list, short);
       button.dataset.time = String(time);
       button.title = words;
       button.setAttribute("aria-label", `Go to ${words}`);
@@ -151,22 +151,17 @@ export class Deck {
   draw() {
     const { data } = this;
     const time = this.time;
-    this.find(".cursor").style.left = `${this.x(time) / 10}%`;
-    this.find(".time").textContent = `${time.toFixed(2)} / ${data.end.toFixed(2)} s`;
+    this.field.show(time);
+    this.find(".time").textContent = `${formatTime(time)} / ${formatTime(data.end)} s`;
     const { index } = this;
     this.root.dataset.moment = String(index);
-    const apart = data.lines.map(({ letter, values }) => `${letter} ${Math.round((values[index] / data.scale) * 100)} %`);
+    const apart = data.lines.map(({ letter, values }) => `${letter} ${formatShare(values[index] / data.scale)}`);
     this.find(".now").textContent = apart.length ? `moved from A: ${apart.join(", ")}` : "";
-    this.area.setAttribute("aria-valuemin", String(data.times[0]));
-    this.area.setAttribute("aria-valuemax", String(data.end));
-    this.area.setAttribute("aria-valuenow", time.toFixed(2));
-    this.area.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds`);
   }
 
   /** Thousandths of the timeline's width. */
   x(time) {
-    const { times, end } = this.data;
-    return Math.min(Math.max((time - times[0]) / (end - times[0] || 1), 0), 1) * 1000;
+    return this.field.share(time) * 1000;
   }
 
   get time() {
@@ -175,26 +170,10 @@ export class Deck {
 
   /** Index of the latest moment that is not later than the playhead. */
   get index() {
-    const { times } = this.data;
-    const now = this.time + 0.005;
-    let low = 0;
-    let high = times.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (times[middle] <= now) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return this.field.indexAt(this.time);
   }
 
   // What the viewer does -----------------------------------------------------------------------------------------------
-
-  seekAt(event) {
-    const bounds = this.area.getBoundingClientRect();
-    const { times, end } = this.data;
-    const share = Math.min(Math.max((event.clientX - bounds.left) / bounds.width, 0), 1);
-    this.steps.seek(times[0] + share * (end - times[0]));
-  }
 
   /** Goes to a moment and stays there. */
   jump(time) {
@@ -209,13 +188,7 @@ export class Deck {
 
   setView(view) {
     this.steps.press(`.views button[data-view="${view}"]`);
-    this.pressView(view);
-  }
-
-  pressView(view) {
-    for (const button of this.root.querySelectorAll(".views button")) {
-      button.setAttribute("aria-pressed", String(button.dataset.view === view));
-    }
+    pressOne(this.find(".views"), "view", view);
   }
 
   onKey(event) {

@@ -1,7 +1,10 @@
 // Keeps the players of a page in step. Whichever player the viewer moves leads, the others follow: paused to the very
 // time, playing by small changes of speed, so that no follower stands still while it catches up.
 
-export const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
+import { listenUntil } from "../../js/dom.js";
+import { askPlayer, seekPlayer } from "../../js/follow.js";
+import { setSpeed } from "../../js/speeds.js";
+
 const SAME_S = 0.004;
 const CLOSE_S = 0.02;
 const LATE_S = 0.1;
@@ -9,12 +12,10 @@ const FAR_S = 0.6;
 const MOST_CHANGE = 0.2;
 const MOST_WAIT = 0.5;
 const SEEK_PAUSE_MS = 1500;
-
-// In step, a player's own transport and views stand in the controls of all lanes instead.
-const QUIET = ".player[data-in-step] :is(.transport, .looks) { display: none !important; }";
+const FINEST = 0.02; // a speed changes by whole steps of this share
 
 export class LockStep {
-  /** @param {(change: {time?: number, playing?: boolean}) => void} told - Called after each change. */
+  /** @param {(change: {time?: number, playing?: boolean, speed?: number, ready?: boolean}) => void} told - Called after each change. */
   constructor(told) {
     this.told = told;
     this.keys = [];
@@ -25,9 +26,9 @@ export class LockStep {
     this.leader = null;
     this.speed = 1;
     this.stopped = new AbortController();
-    const { signal } = this.stopped;
-    window.addEventListener("token-player-time", (event) => this.onTime(event.detail), { signal });
-    window.addEventListener("token-player-ready", (event) => this.onReady(event.detail), { signal });
+    const on = listenUntil(this.stopped.signal);
+    on(window, "token-player-time", (event) => this.onTime(event.detail));
+    on(window, "token-player-ready", (event) => this.onReady(event.detail));
   }
 
   /** Which players are kept in step; the first one leads until another is touched. */
@@ -59,26 +60,25 @@ export class LockStep {
   adopt(key, root) {
     const video = root.querySelector("video");
     const stopped = new AbortController();
-    const player = { key, root, video, stopped, soughtAt: 0, ready: false, asked: video.playbackRate };
+    const player = { key, root, video, stopped, soughtAt: 0, ready: false };
     this.players.set(key, player);
     this.showAll(player);
     root.dataset.inStep = "";
-    const home = root.getRootNode();
-    if (home instanceof ShadowRoot) home.adoptedStyleSheets = [...home.adoptedStyleSheets, quiet()];
-    const on = (type, act) => video.addEventListener(type, act, { signal: stopped.signal });
-    on("play", () => this.onPlay(player));
-    on("pause", () => this.onPause(player));
-    on("ratechange", () => this.onRate(player));
-    on("loadeddata", () => this.join(player));
+    const on = listenUntil(stopped.signal);
+    on(video, "play", () => this.onPlay(player));
+    on(video, "pause", () => this.onPause(player));
+    on(video, "ratechange", () => this.onRate(player));
+    on(video, "loadeddata", () => this.join(player));
     if (video.readyState >= 2) this.join(player);
   }
 
-  /** A player whose clip is there goes to where the others are. */
+  /** A player whose clip is there goes to where the others are, at their speed; the first one brings its own. */
   join(player) {
     player.ready = true;
-    ask(player, this.speed);
-    if (this.time !== null) this.send(player, this.time);
     const others = [...this.players.values()].filter((other) => other !== player && other.ready);
+    if (others.length) setSpeed(player.video, this.speed);
+    else this.setSpeed(player.video.defaultPlaybackRate);
+    if (this.time !== null) this.send(player, this.time);
     if (!others.length) {
       if (!player.video.paused) this.onPlay(player);
       return;
@@ -93,7 +93,7 @@ export class LockStep {
   release(key, player) {
     player.stopped.abort();
     delete player.root.dataset.inStep;
-    ask(player, this.speed);
+    playAt(player, 1);
     this.players.delete(key);
     if (this.leader !== player) return;
     this.leader = null;
@@ -117,7 +117,9 @@ export class LockStep {
 
   onReady({ key }) {
     this.gather();
-    if (this.players.has(key)) this.showAll(this.players.get(key));
+    if (!this.players.has(key)) return;
+    this.showAll(this.players.get(key));
+    this.told({ ready: true });
   }
 
   onTime({ key, time_s: time }) {
@@ -145,15 +147,15 @@ export class LockStep {
     if (!this.playing) return;
     this.playing = false;
     for (const other of this.players.values()) other.video.pause();
-    for (const other of this.players.values()) ask(other, this.speed);
+    for (const other of this.players.values()) playAt(other, 1);
     const time = headingOf(player) ?? this.time;
     if (time !== null) this.lead(player, time);
     this.told({ playing: false, time: this.time });
   }
 
-  onRate(player) {
-    const rate = player.video.playbackRate;
-    if (Math.abs(rate - player.asked) > 0.005 && SPEEDS.includes(rate)) this.setSpeed(rate);
+  /** Another speed was chosen in one player. */
+  onRate({ ready, video }) {
+    if (ready && video.defaultPlaybackRate !== this.speed) this.setSpeed(video.defaultPlaybackRate);
   }
 
   // What moves players ----------------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ export class LockStep {
   }
 
   send({ key }, time) {
-    window.dispatchEvent(new CustomEvent("token-player-seek", { detail: { key, time_s: time } }));
+    seekPlayer(key, time);
   }
 
   start(follower) {
@@ -186,10 +188,10 @@ export class LockStep {
         follower.soughtAt = performance.now();
         this.send(follower, this.time);
       }
-      ask(follower, this.speed * (1 - limited(drift, MOST_CHANGE)));
+      playAt(follower, 1 - limited(drift, MOST_CHANGE));
     }
     // A machine that cannot play all of them at full speed plays all of them slower.
-    ask(leader, this.speed * (1 - limited(behind > LATE_S ? behind : 0, MOST_WAIT)));
+    playAt(leader, 1 - limited(behind > LATE_S ? behind : 0, MOST_WAIT));
   }
 
   /** Seconds by which a follower is ahead; where a looping clip begins again, across its end. */
@@ -218,10 +220,7 @@ export class LockStep {
 
   setSpeed(speed) {
     this.speed = speed;
-    for (const player of this.players.values()) {
-      player.video.defaultPlaybackRate = speed;
-      ask(player, speed);
-    }
+    for (const { video } of this.players.values()) setSpeed(video, speed);
     this.told({ speed });
   }
 
@@ -246,10 +245,10 @@ export class LockStep {
   }
 }
 
-/** Changes the speed of a player, where it makes a difference. */
-function ask(player, rate) {
-  player.asked = Math.round(rate * 50) / 50;
-  if (Math.abs(player.video.playbackRate - player.asked) > 0.005) player.video.playbackRate = player.asked;
+/** Plays at a share of the chosen speed. */
+function playAt({ video }, share) {
+  const rate = video.defaultPlaybackRate * Math.round(share / FINEST) * FINEST;
+  if (Math.abs(video.playbackRate - rate) > 0.001) video.playbackRate = rate;
 }
 
 /** A share by which a speed changes for so many seconds of distance. */
@@ -259,9 +258,7 @@ function limited(seconds, most) {
 
 /** Where a player is or is heading to. */
 function headingOf({ key }) {
-  const detail = { key };
-  window.dispatchEvent(new CustomEvent("token-player-ask", { detail }));
-  return detail.view?.time_s ?? null;
+  return askPlayer(key).time_s ?? null;
 }
 
 /** The element of a player: Streamlit names its container by its key, and keeps it in a tree of its own. */
@@ -273,14 +270,4 @@ function playerOf(key) {
     if (root) return root;
   }
   return place.querySelector(".player");
-}
-
-let sheet = null;
-
-function quiet() {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(QUIET);
-  }
-  return sheet;
 }

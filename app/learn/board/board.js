@@ -1,5 +1,8 @@
 // A picture cut into patches: points at them, joins them, reads a map, or lets one paint a map and pools the token that
 // it makes. Python is told a painted map while the brush moves, at most every TELL_MS.
+import { heatGradient } from "../../js/colors.js";
+import { Shown, make, pressOne } from "../../js/dom.js";
+import { formatWeight } from "../../js/format.js";
 import { keepMounted } from "../../js/mount.js";
 
 const TELL_MS = 250;
@@ -11,11 +14,8 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
-/** A share in percent with two significant digits. */
 function percent(share) {
-  const value = share * 100;
-  if (value > 0 && value < 0.01) return "<0.01 %";
-  return `${value === 0 ? "0" : value.toFixed(value < 0.1 ? 2 : value < 9.95 ? (value < 1 ? 2 : 1) : 0)} %`;
+  return formatWeight(share, true);
 }
 
 function clean(values) {
@@ -36,6 +36,7 @@ class Board {
     this.preset = null;
     this.weights = null;
     this.told = 0;
+    this.shown = new Shown();
     this.listen();
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.canvas.parentElement);
@@ -94,17 +95,10 @@ class Board {
   updatePaint() {
     const { presets, rows, cols } = this.data;
     const names = presets.map(({ name }) => name);
-    const place = this.root.querySelector(".presets");
-    if (place.textContent !== names.join("")) {
-      place.replaceChildren(
-        ...names.map((name) => {
-          const button = document.createElement("button");
-          button.type = "button";
-          button.dataset.preset = name;
-          button.textContent = name;
-          return button;
-        }),
-      );
+    if (this.shown.changes("presets", names)) {
+      const place = this.root.querySelector(".presets");
+      place.replaceChildren();
+      for (const name of names) make("button", "", place, name).dataset.preset = name;
     }
     // A preset follows the picture; what was painted by hand stays.
     if (this.weights?.length !== rows * cols) this.choose(names[0], false);
@@ -209,7 +203,9 @@ class Board {
       if (data.mode === "links") this.drawLinks(pen);
       this.outline(pen, ...this.pointed, "#fff", 3);
     }
-    this.say(shares, top);
+    const words = this.words(shares, top);
+    if (this.shown.changes("words", [words, this.data.heat])) this.say(words);
+    this.syncTools();
     if (data.mode === "paint") this.drawToken(shares);
     canvas.dataset.drawn = "true";
   }
@@ -295,37 +291,39 @@ class Board {
     pen.strokeRect(x, y, across, down);
   }
 
-  /** The line under the picture. */
-  say(shares, top) {
+  /** The line under the picture; of a scale, what stands at its two ends. */
+  words(shares, top) {
     const { rows, cols, mode } = this.data;
     const all = rows * cols;
     const at = this.pointed ? this.pointed[0] * cols + this.pointed[1] : null;
     const number = (value) => value.toLocaleString("en");
-    this.readout.replaceChildren();
     if (mode === "patches") {
-      this.readout.textContent = at === null ? "Point at a patch." : `Patch ${at + 1} of ${number(all)}: row ${this.pointed[0] + 1}, column ${this.pointed[1] + 1}.`;
-    } else if (mode === "links") {
-      this.readout.textContent =
-        at === null ? "Point at a patch to see what it is compared with." : `Patch ${at + 1} is compared with all ${number(all)} patches, itself included. So is every other one.`;
-    } else if (at !== null) {
-      const share = shares[at];
-      this.readout.textContent = `This patch: ${percent(share)} of the token. An even share is ${percent(1 / all)}.`;
-    } else if (top > 0) {
-      const ramp = document.createElement("i");
-      const stops = [0, 64, 128, 192, 255].map((level) => `rgb(${[...this.heat.slice(level * 3, level * 3 + 3)].join(" ")})`);
-      ramp.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
-      this.readout.append("share of the token: 0", ramp, `${percent(top)}${shares.some((share) => share > top * 1.0001) ? " and more" : ""}`);
-    } else {
-      this.readout.textContent = "An empty map pools nothing. Paint on the picture.";
+      if (at === null) return ["Point at a patch."];
+      return [`Patch ${at + 1} of ${number(all)}: row ${this.pointed[0] + 1}, column ${this.pointed[1] + 1}.`];
     }
+    if (mode === "links") {
+      if (at === null) return ["Point at a patch to see what it is compared with."];
+      return [`Patch ${at + 1} is compared with all ${number(all)} patches, itself included. So is every other one.`];
+    }
+    if (at !== null) return [`This patch: ${percent(shares[at])} of the token. An even share is ${percent(1 / all)}.`];
+    if (!(top > 0)) return ["An empty map pools nothing. Paint on the picture."];
+    const cut = shares.some((share) => share > top * 1.0001);
+    return ["share of the token: 0", `${percent(top)}${cut ? " and more" : ""}`];
+  }
+
+  /** Prints the line; it is read aloud, so only where it changes. */
+  say([first, end]) {
+    this.readout.replaceChildren(first);
+    if (end === undefined) return;
+    make("i", "", this.readout).style.background = heatGradient(this.heat);
+    this.readout.append(end);
+  }
+
+  syncTools() {
     const tools = this.root.querySelector(".tools");
-    tools.hidden = mode !== "paint";
-    for (const button of tools.querySelectorAll("[data-brush]")) {
-      button.setAttribute("aria-pressed", String((button.dataset.brush === "erase") === this.erasing));
-    }
-    for (const button of tools.querySelectorAll("[data-preset]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.preset === this.preset));
-    }
+    tools.hidden = this.data.mode !== "paint";
+    pressOne(tools, "brush", this.erasing ? "erase" : "paint");
+    pressOne(tools, "preset", this.preset);
   }
 
   /** Pools the features by the map and draws the token's numbers. */

@@ -1,17 +1,19 @@
 // Keys of the lesson, wherever the focus is, but for controls that use the same keys themselves. After a click with the
 // pointer a control gives the focus back: who points with a hand has the arrows free for the lesson, who goes by Tab keeps
 // them in the slider.
+import { listenUntil } from "../../js/dom.js";
 import { keepMounted } from "../../js/mount.js";
 
-const WISHES = {
-  ArrowRight: "next",
+const WISHES = { ArrowRight: "next", ArrowLeft: "previous" };
+/** In presenter mode nothing has to be scrolled or typed, and a presenter's remote sends these. */
+const WISHES_PRESENTING = {
+  ...WISHES,
   PageDown: "next",
-  ArrowLeft: "previous",
   PageUp: "previous",
   Home: "first",
   End: "last",
-  p: "present",
-  P: "present",
+  p: "leave",
+  P: "leave",
   Escape: "leave",
 };
 const OWN = "input:not([type=checkbox]), textarea, select, canvas, [role=slider], [role=radio], [role=listbox], [role=option], [contenteditable]";
@@ -19,12 +21,13 @@ const OWN = "input:not([type=checkbox]), textarea, select, canvas, [role=slider]
 class Keys {
   constructor() {
     this.stopped = new AbortController();
-    const { signal } = this.stopped;
-    window.addEventListener("keydown", (event) => this.press(event), { signal });
-    window.addEventListener("pointerup", () => setTimeout(release), { signal });
+    const on = listenUntil(this.stopped.signal);
+    on(window, "keydown", (event) => this.onKey(event));
+    on(window, "pointerup", () => setTimeout(release));
   }
 
-  update(step, tell) {
+  update({ step, presenting }, tell) {
+    this.wishes = presenting ? WISHES_PRESENTING : WISHES;
     this.tell = tell;
     if (this.step !== undefined && this.step !== step) {
       document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
@@ -32,8 +35,8 @@ class Keys {
     this.step = step;
   }
 
-  press(event) {
-    const wish = WISHES[event.key];
+  onKey(event) {
+    const wish = this.wishes?.[event.key];
     if (!wish || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const target = event.composedPath()[0];
     if (target instanceof Element && target.matches(OWN)) return;
@@ -55,5 +58,5 @@ function release() {
 const mounted = keepMounted("i", () => new Keys());
 
 export default function mount({ data, parentElement, setTriggerValue }) {
-  return mounted(parentElement, (keys) => keys.update(data.step, (wish) => setTriggerValue("go", wish)));
+  return mounted(parentElement, (keys) => keys.update(data, (wish) => setTriggerValue("go", wish)));
 }

@@ -1,8 +1,10 @@
 // What time the picture shows. A video tells it by the frame that is on screen, a still has none, and a clip that the
 // browser cannot play keeps a hand-moved time so that its maps stay usable.
+import { listenUntil, make } from "../../js/dom.js";
+import { nextSpeed, setSpeed } from "../../js/speeds.js";
 
-const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const SAME_PLACE_S = 0.001;
+const WITHIN_LAST_S = 0.002; // at its end a looping clip begins again: the last frame is shown a little before
 const AHEAD_S = 0.1;
 const AWAITED_MS = 2000; // a grown clip that has not come to its place by then plays from wherever it is
 const LATE_MS = 400; // a browser that draws nothing tells of no frames
@@ -29,17 +31,15 @@ export class Clock {
 
   listen() {
     const { video, image, listeners } = this;
-    const on = (target, types, act) => {
-      for (const type of types) target.addEventListener(type, act, { signal: this.stopped.signal });
-    };
-    on(video, ["play", "pause", "ended", "ratechange", "loadedmetadata", "durationchange"], () => listeners.onState());
-    on(video, ["pause"], () => this.frame && listeners.onPause());
-    on(video, ["loadedmetadata"], () => this.goOn());
-    on(video, ["loadeddata"], () => listeners.onTime());
-    on(video, ["seeked"], () => this.afterSeek());
-    on(video, ["error"], () => this.fail("video"));
-    on(image, ["load"], () => this.show(0));
-    on(image, ["error"], () => this.fail("image"));
+    const on = listenUntil(this.stopped.signal);
+    on(video, "play pause ended ratechange loadedmetadata durationchange", () => listeners.onState());
+    on(video, "pause", () => this.frame && listeners.onPause());
+    on(video, "loadedmetadata", () => this.goOn());
+    on(video, "loadeddata", () => listeners.onTime());
+    on(video, "seeked", () => this.afterSeek());
+    on(video, "error", () => this.fail("video"));
+    on(image, "load", () => this.show(0));
+    on(image, "error", () => this.fail("image"));
     this.knowsFrames = "requestVideoFrameCallback" in video;
     if (this.knowsFrames) {
       const presented = (_, frame) => {
@@ -119,22 +119,22 @@ export class Clock {
     return false;
   }
 
-  /** Keeps the frame on show in place of the video's own, and the clip's length. */
+  /** Keeps the frame on show over the video's own, and the clip's length. */
   hold() {
     const { video } = this;
     if (this.held && (this.awaited || video.readyState < 2)) return; // grown again before it was at its place
-    const picture = document.createElement("canvas");
+    this.letGo();
+    const picture = make("canvas", "held");
     picture.width = video.videoWidth;
     picture.height = video.videoHeight;
     picture.getContext("2d").drawImage(video, 0, 0);
     this.held = { picture, duration: this.duration };
-    video.style.objectPosition = "-100vw 0"; // out of sight, whatever frame it has
-    video.style.background = `url(${picture.toDataURL("image/jpeg", 0.9)}) center / contain no-repeat`;
+    video.after(picture);
   }
 
   letGo() {
+    this.held?.picture.remove();
     this.held = this.awaited = null;
-    this.video.style.background = this.video.style.objectPosition = "";
   }
 
   /** Element that holds the frame on show, or null while there is none. */
@@ -183,14 +183,18 @@ export class Clock {
     this.video.pause();
   }
 
+  /** The chosen speed; see speeds.js for what else a video may play at. */
+  get speed() {
+    return this.video.defaultPlaybackRate;
+  }
+
   setSpeed(speed) {
-    this.video.defaultPlaybackRate = this.video.playbackRate = speed;
+    setSpeed(this.video, speed);
   }
 
   /** The next speed of the list, up or down. */
   changeSpeed(by) {
-    const at = SPEEDS.indexOf(this.video.playbackRate);
-    this.setSpeed(SPEEDS[Math.min(Math.max(at + by, 0), SPEEDS.length - 1)]);
+    this.setSpeed(nextSpeed(this.speed, by));
   }
 
   toggleLoop() {
@@ -201,7 +205,7 @@ export class Clock {
   /** Goes to a time, or will when the clip is known. Only one seek runs at once: of several wishes, the last one wins. */
   seek(time) {
     if (this.kind !== "video") return;
-    const target = Math.max(0, this.failed ? time : Math.min(time, this.duration || time));
+    const target = Math.max(0, this.failed || !this.duration ? time : Math.min(time, this.duration - WITHIN_LAST_S));
     if (this.failed) this.show(target);
     else if (this.video.seeking || this.video.readyState < 1) this.pending = target;
     // Chromium takes a seek within the last frame for the end of a looping clip, and goes to its start.

@@ -1,7 +1,9 @@
 // The controls around the stage: listens to them, and shows the player's state on them. All text by textContent.
-import { formatTime, formatWeight, heatGradient, stepGradient } from "./format.js";
+import { heatGradient, stepGradient, wear } from "../../js/colors.js";
+import { Shown, listenUntil, make, press, pressOne } from "../../js/dom.js";
+import { formatTime, formatWeight } from "../../js/format.js";
+import { offerSpeeds } from "../../js/speeds.js";
 import { handleKey, helpRows } from "./keyboard.js";
-import { inkOn } from "./scene.js";
 import { TRAIL_S } from "./trails.js";
 
 const VIEW_NAMES = { one: "One token", some: "Chosen tokens", owner: "Owner of each place", grid: "All tokens", beside: "Original beside overlay" };
@@ -10,24 +12,31 @@ export class Controls {
   constructor(player) {
     this.player = player;
     this.root = player.root;
-    this.find = (selector) => this.root.querySelector(selector);
     this.chips = [];
+    this.shown = new Shown();
+    this.parts = new Map();
+    offerSpeeds(this.find('[data-set="speed"]'));
     this.fillHelp();
     this.listen();
   }
 
+  /** A part of the player's markup, looked for once. */
+  find(selector) {
+    if (!this.parts.has(selector)) this.parts.set(selector, this.root.querySelector(selector));
+    return this.parts.get(selector);
+  }
+
   fillHelp() {
-    const rows = helpRows().map(([key, does]) => {
-      const row = document.createElement("div");
-      row.append(element("dt", key), element("dd", does));
-      return row;
-    });
-    this.find(".help dl").replaceChildren(...rows);
+    for (const [key, does] of helpRows()) {
+      const row = make("div", "", this.find(".help dl"));
+      make("dt", "", row, key);
+      make("dd", "", row, does);
+    }
   }
 
   listen() {
     const { root, player } = this;
-    const on = (target, type, act) => target.addEventListener(type, act, { signal: player.stopped.signal });
+    const on = listenUntil(player.stopped.signal);
     const acts = {
       play: () => player.clock.toggle(),
       previous: () => player.stepBy(-1),
@@ -61,28 +70,14 @@ export class Controls {
   rebuild() {
     const { header } = this.player;
     this.root.style.setProperty("--aspect", String(this.player.aspect));
-    if (header.height) this.root.style.setProperty("--cap", `${header.height}px`);
-    else this.root.style.removeProperty("--cap");
     this.root.toggleAttribute("data-still", this.player.isStill);
     this.root.toggleAttribute("data-bare", !this.player.maps);
     const caption = this.find(".caption");
     caption.hidden = !header.caption;
     caption.textContent = header.caption ?? "";
-    this.chips = header.tokens.map((token, index) => {
-      const chip = element("button", "");
-      chip.className = "chip";
-      chip.dataset.token = index;
-      chip.title = `Token ${token.number}`;
-      chip.style.setProperty("--color", token.color);
-      chip.style.setProperty("--ink", inkOn(this.player.colors[index]));
-      const value = element("span", "");
-      const number = element("b", String(token.number));
-      number.setAttribute("aria-label", `Token ${token.number}`);
-      const bar = document.createElement("i");
-      bar.append(document.createElement("i"));
-      chip.append(number, value, bar);
-      return { chip, value, fill: bar.firstChild };
-    });
+    const looks = header.tokens.map(({ number, color, muted }) => [number, color, muted]);
+    if (!this.shown.changes("tokens", looks)) return;
+    this.chips = header.tokens.map(makeChip);
     this.find(".chips").replaceChildren(...this.chips.map(({ chip }) => chip));
   }
 
@@ -104,20 +99,26 @@ export class Controls {
     press(this.find('[data-act="trails"]'), state.trails);
     press(this.find('[data-act="hide"]'), state.hidden);
     press(this.find('[data-act="full"]'), player.isFull);
-    for (const button of root.querySelectorAll(".views button")) press(button, button.dataset.view === state.view);
+    pressOne(this.find(".views"), "view", state.view);
     setRange(this.find('[data-set="opacity"]'), state.opacity);
     this.find('[data-set="opacity"]').setAttribute("aria-valuetext", `${Math.round(state.opacity * 100)} %`);
-    this.find('[data-set="speed"]').value = String(player.clock.video.playbackRate);
+    this.find('[data-set="speed"]').value = String(player.clock.speed);
     this.find('[data-set="scale"]').value = state.scale;
     const several = player.drawnKind === "some" || player.drawnKind === "owner";
     for (const name of ["all", "none"]) this.find(`[data-act="${name}"]`).toggleAttribute("data-off", !several);
     this.find('[data-act="unpin"]').toggleAttribute("data-off", !player.places.pin);
     this.chips.forEach(({ chip }, index) => press(chip, player.isLit(index)));
-    const divider = this.find(".divider");
-    divider.hidden = state.view !== "beside" || !player.maps;
-    divider.setAttribute("aria-valuenow", String(Math.round(state.divider * 100)));
+    this.find(".divider").hidden = state.view !== "beside" || !player.maps;
     this.syncLegend();
-    this.find("canvas").setAttribute("aria-label", this.describe());
+    this.find(".overlay").setAttribute("aria-label", this.describe());
+  }
+
+  syncDivider() {
+    const { state, tiles } = this.player;
+    const [{ picture }] = tiles;
+    const divider = this.find(".divider");
+    divider.style.left = `${picture.x + state.divider * picture.w}px`;
+    divider.setAttribute("aria-valuenow", String(Math.round(state.divider * 100)));
   }
 
   syncLegend() {
@@ -128,10 +129,10 @@ export class Controls {
       return;
     }
     this.root.style.setProperty("--gradient", this.gradient());
-    const { tokens } = player.header;
+    const numbers = this.audible.map((token) => token.number);
     const owners = player.drawnKind === "owner";
-    this.find(".ramp .low").textContent = owners ? String(tokens[0].number) : "0";
-    this.find(".ramp .high").textContent = owners ? String(tokens.at(-1).number) : this.topText();
+    this.find(".ramp .low").textContent = owners ? String(numbers[0] ?? "") : "0";
+    this.find(".ramp .high").textContent = owners ? String(numbers.at(-1) ?? "") : this.topText();
     const scales = {
       fixed: `one scale for ${player.isStill ? "all tokens" : "the whole clip"}${this.cutText()}`,
       largest: `up to the largest weight of ${player.isStill ? "all tokens" : "the whole clip"}`,
@@ -145,14 +146,22 @@ export class Controls {
     const words = drawn
       ? [drawn, scales[player.state.scale]]
       : ["Colour of the token with the largest weight at each place"];
+    const { current } = player;
+    if (player.drawnKind === "one" && current.muted) words.push(`token ${current.number} is muted: the network goes on without it`);
     if (player.state.trails && !player.isStill) words.push(`lines: the last ${TRAIL_S} s`);
     if (player.isPartial) words.push("hatched: not seen by the model");
     unit.textContent = words.join(" · ");
   }
 
+  /** The tokens that take part. */
+  get audible() {
+    const { header, selection } = this.player;
+    return selection.audibleIndices.map((index) => header.tokens[index]);
+  }
+
   gradient() {
-    const { drawnKind, heat, header } = this.player;
-    if (drawnKind === "owner") return stepGradient(header.tokens.map((token) => token.color));
+    const { drawnKind, heat } = this.player;
+    if (drawnKind === "owner") return stepGradient(this.audible.map((token) => token.color));
     return drawnKind === "some" ? "linear-gradient(to right, transparent, var(--text))" : heatGradient(heat);
   }
 
@@ -176,7 +185,8 @@ export class Controls {
     if (!player.maps) return "The clip, without token maps";
     const { view, base } = player.state;
     const kind = view === "beside" ? `${VIEW_NAMES.beside}, ${VIEW_NAMES[base].toLowerCase()}` : VIEW_NAMES[view];
-    const token = player.drawnKind === "one" ? `: token ${player.header.tokens[player.selection.index].number}` : "";
+    const { current } = player;
+    const token = player.drawnKind === "one" ? `: token ${current.number}${current.muted ? ", muted" : ""}` : "";
     const { unit } = player.header.maps;
     const top = player.drawnKind === "owner" ? "" : ` Scale 0 to ${this.topText()}, ${unit}.`;
     return `${kind}${token}.${top}${player.isPartial ? " Part of the frame was not seen by the model." : ""}`;
@@ -190,7 +200,7 @@ export class Controls {
     play.setAttribute("aria-label", clock.playing ? "Pause" : "Play");
     play.disabled = !clock.canPlay;
     this.find(".scrub").max = String(clock.duration || lastTime || 1);
-    this.find('[data-set="speed"]').value = String(clock.video.playbackRate);
+    this.find('[data-set="speed"]').value = String(clock.speed);
     press(this.find('[data-act="loop"]'), clock.video.loop);
     this.syncTime();
   }
@@ -202,10 +212,10 @@ export class Controls {
     const scrub = this.find(".scrub");
     const heading = clock.heading;
     setRange(scrub, heading);
-    const text = `${formatTime(heading + startS)} / ${formatTime(duration + startS)} s`;
-    scrub.setAttribute("aria-valuetext", text);
-    this.find(".time").textContent = text;
-    this.find(".step").textContent = player.maps ? `map ${player.step + 1} of ${player.maps.time}` : "";
+    const [now, end] = [formatTime(heading + startS), formatTime(duration + startS)];
+    scrub.setAttribute("aria-valuetext", `${now} of ${end} seconds`);
+    this.find(".time").textContent = `${now} / ${end} s`;
+    this.find(".step").textContent = `${player.maps ? "map" : "frame"} ${player.step + 1} of ${player.steps.count}`;
   }
 
   /** Weights on the tokens: at the pointed or pinned place, or the largest in the frame. */
@@ -275,14 +285,18 @@ export class Controls {
   }
 }
 
-function element(name, text) {
-  const node = document.createElement(name);
-  node.textContent = text;
-  return node;
-}
-
-function press(button, pressed) {
-  button.setAttribute("aria-pressed", String(Boolean(pressed)));
+/** A token's button: its number in its colour, its weight as a number and as a bar. */
+function makeChip({ number, color, muted }, index) {
+  const name = `Token ${number}${muted ? ", muted" : ""}`;
+  const chip = make("button", "chip");
+  chip.dataset.token = index;
+  chip.title = muted ? `${name}: the network goes on without it` : name;
+  chip.toggleAttribute("data-out", muted);
+  wear(chip, color);
+  make("b", "number", chip, String(number)).setAttribute("aria-label", name);
+  const value = make("span", "", chip);
+  const fill = make("i", "", make("i", "", chip));
+  return { chip, value, fill };
 }
 
 /** Sets a range input and the filled part of its track. */

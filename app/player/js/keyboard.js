@@ -17,7 +17,7 @@ const TABLE = [
     maps: true,
     act: (p, key) => p.setView(VIEW_KEYS[key]),
   },
-  { show: "1 – 9, 0", does: "token 1 to 9, 10; with Shift 11 to 20", digits: true, maps: true, act: (p, number) => p.pickNumber(number) },
+  { show: "1 – 9, 0", does: "token 1 to 9, 10; with Shift 11 to 20", keys: [], digits: true, maps: true, act: (p, number) => p.pickNumber(number) },
   { show: "↑ ↓", does: "previous, next token", keys: ["ArrowUp", "ArrowDown"], maps: true, act: arrow },
   { show: "A", does: "choose all tokens, or none", keys: ["a"], maps: true, act: (p) => p.chooseAll(!p.selection.hasAll) },
   { show: "− +", does: "opacity", keys: ["-", "+", "="], maps: true, act: (p, key) => p.changeOpacity(key === "-" ? -0.05 : 0.05) },
@@ -51,14 +51,23 @@ export function helpRows() {
 /** Acts on a key pressed within the player; keys it does not know go on to the page. */
 export function handleKey(player, event) {
   if (event.ctrlKey || event.metaKey || event.altKey || leaveAlone(event)) return;
-  const digit = /^Digit(\d)$/.exec(event.code);
   const key = event.key.length === 1 && event.key !== "D" ? event.key.toLowerCase() : event.key;
-  const entry = TABLE.find((row) => (row.digits ? digit && (/\d/.test(event.key) || event.shiftKey) : row.keys.includes(key)));
+  const number = numberOf(event);
+  const entry = TABLE.find((row) => row.keys.includes(key)) ?? TABLE.find((row) => row.digits && number);
   if (!entry || (entry.maps && !player.maps) || (entry.clip && player.isStill)) return;
-  const number = digit ? (Number(digit[1]) || 10) + (event.shiftKey ? 10 : 0) : null;
   entry.act(player, entry.digits ? number : key);
   event.preventDefault();
   event.stopPropagation();
+}
+
+/**
+ * Number of the token that a key stands for, null for none. What the key writes decides: there are keyboards on which
+ * Shift makes the digits.
+ */
+function numberOf({ key, code, shiftKey }) {
+  if (/^\d$/.test(key)) return Number(key) || 10;
+  const digit = /^Digit(\d)$/.exec(code);
+  return digit && shiftKey ? 10 + (Number(digit[1]) || 10) : null;
 }
 
 /** Keys that the focused control itself answers. */

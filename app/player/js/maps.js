@@ -1,9 +1,6 @@
 // The token maps of a clip, [time, tokens, rows, cols]. They come as uint8 levels of their cube root (payload.py);
 // here a weight is a share of the code's top, 0..1, unless it is said to be in the maps' own unit. No drawing.
 
-/** Containers round times to their own tick: a map may be this much later than the frame it belongs to. */
-const MOST_SLACK_S = 0.005;
-
 /** Weight that each level stands for. */
 export const WEIGHTS = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 3);
 
@@ -13,34 +10,16 @@ export class TokenMaps {
    * @param {{shape: number[], top: number, scale_max: number, above: number, token_tops: number[]}} meta - In the
    *   maps' own unit: the weight of level 255, the fixed scale, and the largest weight of each token in the clip;
    *   `above` is the share of all weights above the fixed scale.
-   * @param {Float64Array} timestamps - Presentation time of each step in seconds, ascending.
    */
-  constructor(data, meta, timestamps) {
+  constructor(data, meta) {
     [this.time, this.tokens, this.rows, this.cols] = meta.shape;
     this.data = data;
-    this.timestamps = timestamps;
     this.unitTop = meta.top;
     this.fixedTop = meta.scale_max / meta.top;
     this.cells = this.rows * this.cols;
     // A token without any weight is drawn as nothing: any top above zero does.
     this.tokenTops = meta.token_tops.map((weight) => weight / meta.top || 1);
     this.shareAbove = meta.above;
-    let gap = 4 * MOST_SLACK_S;
-    for (let i = 1; i < this.time; i++) gap = Math.min(gap, timestamps[i] - timestamps[i - 1]);
-    this.slack = gap / 4;
-  }
-
-  /** Step on show at a time: the latest whose timestamp is not later; -1 before the first. */
-  indexAt(timeS) {
-    const limit = timeS + this.slack;
-    let low = 0;
-    let high = this.time;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.timestamps[middle] <= limit) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
   }
 
   /** Levels of one token at one step, without copying. */

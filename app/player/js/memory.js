@@ -8,9 +8,10 @@ const displays = new Map();
 
 /** What a link or a rerun needs to find this view again. */
 export function snapshot(player) {
-  const several = player.drawnKind === "some" || player.drawnKind === "owner";
-  const { chosen, current } = player.selection;
-  const tokens = several ? [...chosen].sort((a, b) => a - b) : [current].filter((id) => id !== null);
+  const { drawnKind, selection } = player;
+  const several = drawnKind === "some" || drawnKind === "owner";
+  const shown = selection.tokens.filter(({ id }) => (several ? selection.chosen.has(id) : id === selection.current));
+  const tokens = shown.map(({ id }) => id).sort((a, b) => a - b);
   const { view, base, opacity, smooth, scale, trails, hidden, divider } = player.state;
   const time = Math.round((player.clock.heading + player.startS) * 1e6) / 1e6;
   return { time_s: time, view, base, tokens, pin: player.places.pin, opacity, smooth, scale, trails, hidden, divider };
@@ -44,10 +45,9 @@ export function remember(player) {
   if (!header) return;
   displays.set(header.key, {
     state,
-    current: selection.current,
-    chosen: [...selection.chosen],
+    selection,
     loop: clock.video.loop,
-    speed: clock.video.playbackRate,
+    speed: clock.speed,
     media: header.media,
     pin: places.pin,
     time: clock.heading,
@@ -55,17 +55,20 @@ export function remember(player) {
   });
 }
 
-/** Brings a remembered display back; returns whether there was one. The playhead returns only to the same clip. */
+/**
+ * Brings a remembered display back, as far as there is one; returns whether the playhead came back as well, which it does
+ * to the same clip only.
+ */
 export function recall(player) {
   const held = displays.get(player.header.key);
   if (!held) return false;
   player.state = held.state;
-  player.selection.choose(held.chosen, held.current);
-  const { video } = player.clock;
-  video.loop = held.loop;
-  video.defaultPlaybackRate = video.playbackRate = held.speed;
+  player.selection = held.selection;
+  player.selection.adopt(player.header.tokens);
+  player.clock.video.loop = held.loop;
+  player.clock.setSpeed(held.speed);
   const { media } = player.header;
-  if (held.media.sha256 !== media.sha256 && !isSameClip(held.media, media)) return true;
+  if (held.media.sha256 !== media.sha256 && !isSameClip(held.media, media)) return false;
   player.places.pin = held.pin;
   player.seek(held.time);
   if (held.playing) player.clock.play();

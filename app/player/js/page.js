@@ -1,4 +1,5 @@
 // What the player and other parts of the page say to each other, by events of the window that carry the player's key.
+import { listenUntil } from "../../js/dom.js";
 import { restore, snapshot } from "./memory.js";
 
 /**
@@ -17,12 +18,18 @@ export function answerThePage(player) {
       player.refresh();
     },
   };
+  const on = listenUntil(player.stopped.signal);
   for (const [type, act] of Object.entries(acts)) {
-    const heard = (event) => event.detail.key === player.header?.key && act(event.detail);
-    window.addEventListener(type, heard, { signal: player.stopped.signal });
+    on(window, type, (event) => event.detail.key === player.header?.key && act(event.detail));
   }
 }
 
 function answer(player) {
-  return { view: snapshot(player), playing: player.clock.playing, step: player.step, place: player.places.course() };
+  return {
+    view: snapshot(player),
+    time_s: player.clock.heading + player.startS,
+    playing: player.clock.playing,
+    step: player.step,
+    place: player.places.course(),
+  };
 }

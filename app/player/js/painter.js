@@ -96,35 +96,35 @@ export class Painter {
   }
 
   /**
-   * Which token holds the largest weight at each place. Regions of tokens outside `chosen` stay clear.
+   * Which of some tokens holds the largest weight at each place. Regions of those outside `chosen` stay clear.
    * @returns {{canvas: HTMLCanvasElement, edges: Path2D, spots: {token: number, x: number, y: number}[]}}
    *   `edges` in the unit square, `spots` where each owner is strongest, 0..1.
    */
-  paintOwner(step, chosen, smooth) {
-    const all = Array.from({ length: this.maps.tokens }, (_, k) => k);
+  paintOwner(step, tokens, chosen, smooth) {
     const { rows, cols } = this.sampled(smooth, OWNER_SAMPLES);
-    this.sample(step, all, smooth, OWNER_SAMPLES);
+    this.sample(step, tokens, smooth, OWNER_SAMPLES);
     const plate = this.plate("owner", rows, cols);
     const { pixels } = plate;
     const owner = new Uint8Array(rows * cols);
-    const best = all.map(() => ({ weight: -1, cell: 0 }));
+    const best = new Map(tokens.map((token) => [token, { weight: -1, cell: 0 }]));
     for (let i = 0, p = 0; i < owner.length; i++, p += 4) {
-      let token = 0;
-      for (let k = 1; k < all.length; k++) if (this.weights[k][i] > this.weights[token][i]) token = k;
+      let token = tokens[0];
+      for (let n = 1; n < tokens.length; n++) if (this.weights[tokens[n]][i] > this.weights[token][i]) token = tokens[n];
       owner[i] = token;
-      if (this.weights[token][i] > best[token].weight) best[token] = { weight: this.weights[token][i], cell: i };
+      const top = best.get(token);
+      if (this.weights[token][i] > top.weight) Object.assign(top, { weight: this.weights[token][i], cell: i });
       const color = this.colors[token];
       pixels[p] = color[0];
       pixels[p + 1] = color[1];
       pixels[p + 2] = color[2];
       pixels[p + 3] = chosen.has(token) ? 255 * OWNER_FILL : 0;
     }
-    const spots = all
-      .filter((k) => best[k].weight >= 0)
-      .map((k) => ({
-        token: k,
-        x: ((best[k].cell % cols) + 0.5) / cols,
-        y: (Math.floor(best[k].cell / cols) + 0.5) / rows,
+    const spots = [...best]
+      .filter(([, { weight }]) => weight >= 0)
+      .map(([token, { cell }]) => ({
+        token,
+        x: ((cell % cols) + 0.5) / cols,
+        y: (Math.floor(cell / cols) + 0.5) / rows,
       }));
     const path = smooth ? contours(owner, this.weights, rows, cols) : cellBorders(owner, rows, cols);
     const edges = new Path2D();

@@ -72,11 +72,11 @@ export class Places {
    *   pointing reads; `even` is the weight of each patch if all had the same share, 0 where weights are no shares.
    */
   course() {
-    const { header, maps } = this.player;
+    const { header } = this.player;
     const cell = this.pinCell;
     if (!cell) return null;
     const of = `${header.id} ${cell.row} ${cell.col}`;
-    if (this.held.of !== of) this.held = { of, course: readCourse(header, maps, cell) };
+    if (this.held.of !== of) this.held = { of, course: readCourse(this.player, cell) };
     const { course } = this.held;
     return { ...course, tokens: course.tokens.map((token, k) => ({ ...token, shown: this.player.isLit(k) })) };
   }
@@ -92,12 +92,12 @@ export class Places {
   }
 }
 
-function readCourse(header, maps, { row, col }) {
+function readCourse({ header, maps, steps }, { row, col }) {
   const [x, y, w, h] = header.box;
   return {
     x: x + (w * (col + 0.5)) / maps.cols,
     y: y + (h * (row + 0.5)) / maps.rows,
-    times: maps.timestamps,
+    times: steps.times,
     unit: header.maps.unit,
     percent: header.maps.percent,
     even: header.maps.percent ? 1 / maps.cells : 0,

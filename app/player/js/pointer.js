@@ -1,11 +1,12 @@
 // Mouse, pen and finger on the stage: hover reads, click or tap pins, the divider is dragged.
+import { listenUntil } from "../../js/dom.js";
 import { cellAt } from "./geometry.js";
 
 /** Wires the canvas and the divider of a player. */
 export function listenToPointer(player) {
-  const canvas = player.root.querySelector("canvas");
+  const canvas = player.root.querySelector(".overlay");
   const divider = player.root.querySelector(".divider");
-  const on = (target, type, act) => target.addEventListener(type, act, { signal: player.stopped.signal });
+  const on = listenUntil(player.stopped.signal);
   const at = (event) => {
     const bounds = canvas.getBoundingClientRect();
     return { x: event.clientX - bounds.left, y: event.clientY - bounds.top };
@@ -15,8 +16,9 @@ export function listenToPointer(player) {
     player.root.focus({ preventScroll: true });
     player.hover(at(event));
   });
-  for (const type of ["pointerleave", "pointercancel"]) on(canvas, type, () => player.hover(null));
+  on(canvas, "pointerleave pointercancel", () => player.hover(null));
   on(canvas, "click", (event) => {
+    if (!player.maps) return; // the pin waits for maps
     player.pinAt(placeAt(player, at(event)));
     if (event.pointerType === "touch") player.hover(null);
   });

@@ -1,8 +1,10 @@
 // One picture of the stage: overlay, unseen parts, number tags, probe. Draws in CSS pixels, crisp on any screen.
+import { inkOn } from "../../js/colors.js";
 import { fit, inner, tile } from "./geometry.js";
 
 const GAP = 4;
 const NOT_SEEN = "not seen by the model";
+const MUTED = "muted";
 const PLATE = "rgb(14 16 20 / 0.75)";
 const INK = "#eceef0";
 const FONT = "system-ui, 'Source Sans', sans-serif";
@@ -28,17 +30,15 @@ export class Scene {
   }
 
   resize(size, pixelRatio) {
-    const width = Math.max(1, Math.round(size.w * pixelRatio));
-    const height = Math.max(1, Math.round(size.h * pixelRatio));
-    if (this.canvas.width !== width) this.canvas.width = width;
-    if (this.canvas.height !== height) this.canvas.height = height;
+    resizeCanvas(this.canvas, size.w * pixelRatio, size.h * pixelRatio);
     this.size = size;
     this.pixelRatio = pixelRatio;
   }
 
   /**
    * @param {object} shot - state, tiles, painter (null without maps), step (-1 before the first map), media (element
-   *   that holds the frame, or null), box, colors, names, probe and pin (cells or null), tops (weight per token).
+   *   that holds the frame, or null), tokens ([{number, muted}]), colors, audible and chosen (positions of tokens that
+   *   take part, and of those on show), probe and pin (cells or null), tops (weight per token).
    */
   draw(shot) {
     const { context, size, pixelRatio } = this;
@@ -72,9 +72,9 @@ export class Scene {
     const { context, pixelRatio } = this;
     const first = shot.tiles[0].picture;
     if (shot.media) {
-      this.scratch.width = Math.max(1, Math.round(first.w * pixelRatio));
-      this.scratch.height = Math.max(1, Math.round(first.h * pixelRatio));
-      this.scratch.getContext("2d").drawImage(shot.media, 0, 0, this.scratch.width, this.scratch.height);
+      const { scratch } = this;
+      resizeCanvas(scratch, first.w * pixelRatio, first.h * pixelRatio);
+      scratch.getContext("2d").drawImage(shot.media, 0, 0, scratch.width, scratch.height);
     }
     shot.tiles.forEach(({ picture, area }, token) => {
       if (shot.media) context.drawImage(this.scratch, picture.x, picture.y, picture.w, picture.h);
@@ -85,7 +85,8 @@ export class Scene {
         this.probes(shot, area);
       }
       this.unseen(picture, area, false);
-      this.tag(shot.names[token], shot.colors[token], picture.x + 14, picture.y + 14);
+      this.tag(shot, token, picture.x + 14, picture.y + 14);
+      if (shot.tokens[token].muted) this.note(MUTED, picture.x + 28, picture.y + 3);
     });
   }
 
@@ -98,7 +99,8 @@ export class Scene {
       return;
     }
     if (kind === "owner") {
-      const { canvas, edges, spots } = painter.paintOwner(step, shot.chosen, state.smooth);
+      if (!shot.audible.length) return;
+      const { canvas, edges, spots } = painter.paintOwner(step, shot.audible, new Set(shot.chosen), state.smooth);
       this.put(canvas, area, state.opacity, state.smooth);
       this.strokeEdges(edges, area);
       for (const spot of spots) this.tagAt(shot, spot.token, area, spot.x, spot.y);
@@ -122,7 +124,7 @@ export class Scene {
 
   /** Tokens that a single picture is about, ascending. */
   tokensOf(shot) {
-    return drawnKind(shot.state) === "one" ? [shot.current] : [...shot.chosen].sort((a, b) => a - b);
+    return drawnKind(shot.state) === "one" ? [shot.current] : shot.chosen;
   }
 
   /** Where the tokens' centres of mass came from: lines that fade with age, and rings where they are now. */
@@ -194,24 +196,25 @@ export class Scene {
   }
 
   tagAt(shot, token, area, x, y) {
-    this.tag(shot.names[token], shot.colors[token], area.x + x * area.w, area.y + y * area.h);
+    this.tag(shot, token, area.x + x * area.w, area.y + y * area.h);
   }
 
   /** A token's number in its colour. */
-  tag(name, color, x, y) {
+  tag({ tokens, colors }, token, x, y) {
     const { context } = this;
+    const color = colors[token];
     context.beginPath();
-    context.arc(x, y, 9, 0, 2 * Math.PI);
+    context.arc(x, y, 9.5, 0, 2 * Math.PI);
     context.fillStyle = `rgb(${color})`;
     context.fill();
     context.strokeStyle = "rgb(255 255 255 / 0.9)";
     context.lineWidth = 1;
     context.stroke();
     context.fillStyle = inkOn(color);
-    context.font = `600 11px ${FONT}`;
+    context.font = `600 12px ${FONT}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.fillText(name, x, y + 0.5);
+    context.fillText(String(tokens[token].number), x, y + 0.5);
   }
 
   probes(shot, area) {
@@ -251,23 +254,31 @@ export class Scene {
     context.fillStyle = this.hatch ??= hatchPattern(context);
     context.fill("evenodd");
     if (!caption) return;
-    context.font = `12px ${FONT}`;
-    const width = context.measureText(NOT_SEEN).width + 12;
-    const x = widest === "left" ? picture.x + 6 : picture.x + picture.w - width - 6;
     const y = widest === "above" ? picture.y + 6 : picture.y + picture.h - 28;
+    if (widest === "left") this.note(NOT_SEEN, picture.x + 6, y);
+    else this.note(NOT_SEEN, picture.x + picture.w - 6, y, true);
+  }
+
+  /** A few words on a dark plate whose top left, or top right, is at a place. */
+  note(text, x, y, endsThere = false) {
+    const { context } = this;
+    context.font = `12px ${FONT}`;
+    const width = context.measureText(text).width + 12;
+    const left = endsThere ? x - width : x;
     context.fillStyle = PLATE;
-    context.fillRect(x, y, width, 22);
+    context.fillRect(left, y, width, 22);
     context.fillStyle = INK;
     context.textAlign = "left";
     context.textBaseline = "middle";
-    context.fillText(NOT_SEEN, x + 6, y + 11.5);
+    context.fillText(text, left + 6, y + 11.5);
   }
 }
 
-/** Black or white, whichever stands out more (as text_color_on in tokenlearner/palette.py). */
-export function inkOn(color) {
-  const [r, g, b] = color.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-  return (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff";
+/** Sets a canvas's size in its own pixels; nothing happens if it has it. */
+function resizeCanvas(canvas, w, h) {
+  const [width, height] = [w, h].map((length) => Math.max(1, Math.round(length)));
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
 }
 
 function hatchPattern(context) {

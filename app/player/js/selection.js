@@ -1,28 +1,35 @@
-// Which tokens are on show: one current token, and a set of chosen ones for the views that show several.
+// Which tokens are on show: one current token, and a set of chosen ones for the views that show several. Those show no
+// token that is muted.
 
 export class Selection {
   constructor() {
     this.tokens = [];
+    this.known = [];
     this.current = null;
     this.chosen = new Set();
   }
 
-  /** Takes over another list of tokens ({id, number}); what was chosen stays chosen as far as it is still there. */
+  /**
+   * Takes over another list of tokens ({id, number, muted}); what was chosen stays chosen as far as it is still there.
+   * While there are none, the choice waits for some.
+   */
   adopt(tokens) {
-    const ids = tokens.map((token) => token.id);
-    const hadAll = this.tokens.every((token) => this.chosen.has(token.id));
-    const kept = ids.filter((id) => this.chosen.has(id));
     this.tokens = tokens;
+    if (!tokens.length) return;
+    const ids = tokens.map((token) => token.id);
+    const hadAll = this.known.every((id) => this.chosen.has(id));
+    const kept = ids.filter((id) => this.chosen.has(id));
+    this.known = ids;
     this.chosen = new Set(hadAll || !kept.length ? ids : kept);
-    if (!ids.includes(this.current)) this.current = ids[0] ?? null;
+    if (!ids.includes(this.current)) this.current = ids[0];
   }
 
-  /** Chooses the tokens with these ids, as far as they exist, and makes one of them (or another) the current one. */
-  choose(ids, current = ids[0]) {
-    const exists = (id) => this.tokens.some((token) => token.id === id);
-    const known = ids.filter(exists);
-    if (known.length) this.chosen = new Set(known);
-    if (exists(current)) this.current = current;
+  /** Chooses the tokens with these ids, as far as they exist, and makes the first of them the current one. */
+  choose(ids) {
+    const known = ids.filter((id) => this.tokens.some((token) => token.id === id));
+    if (!known.length) return;
+    this.chosen = new Set(known);
+    if (known.includes(ids[0])) this.current = ids[0];
   }
 
   /** Position of the current token in the list, -1 without tokens. */
@@ -30,13 +37,19 @@ export class Selection {
     return this.tokens.findIndex((token) => token.id === this.current);
   }
 
-  /** Positions of the chosen tokens, ascending. */
-  get chosenIndices() {
-    return this.tokens.flatMap((token, index) => (this.chosen.has(token.id) ? [index] : []));
+  /** Positions of the tokens that take part, ascending. */
+  get audibleIndices() {
+    return this.tokens.flatMap((token, index) => (token.muted ? [] : [index]));
   }
 
+  /** Positions of those of them that are chosen, ascending. */
+  get chosenIndices() {
+    return this.audibleIndices.filter((index) => this.chosen.has(this.tokens[index].id));
+  }
+
+  /** Whether a token is on show where several are. */
   has(index) {
-    return this.chosen.has(this.tokens[index].id);
+    return !this.tokens[index].muted && this.chosen.has(this.tokens[index].id);
   }
 
   toggle(index) {

@@ -1,16 +1,18 @@
-// The token player: one clip, its token maps, and what the viewer chose to see. Python talks to it by one payload
-// (payload.py); everything on display is decided here, in the browser, by the time of the frame on screen.
+// The token player: one clip, its token maps, and what the viewer chose to see. Python hands it one payload (payload.py);
+// everything on display is decided here, in the browser, by the time of the frame on screen.
 import { parsePayload } from "./payload.js";
 import { TokenMaps } from "./maps.js";
 import { Painter } from "./painter.js";
 import { Scene, drawnKind, layOut } from "./scene.js";
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
-import { parseColor } from "./format.js";
+import { parseColor } from "../../js/colors.js";
+import { tellPage } from "../../js/follow.js";
 import { isFull, toggleFullScreen } from "./full_screen.js";
 import { Selection } from "./selection.js";
+import { Steps } from "./steps.js";
 import { Trails } from "./trails.js";
-import { SCALES, isSameClip, recall, remember, restore, snapshot } from "./memory.js";
+import { SCALES, isSameClip, recall, remember, restore } from "./memory.js";
 import { answerThePage } from "./page.js";
 import { Places } from "./places.js";
 import { listenToPointer, placeAt } from "./pointer.js";
@@ -26,6 +28,7 @@ export class TokenPlayer {
     this.stopped = new AbortController();
     this.state = { ...DEFAULTS };
     this.header = null;
+    this.steps = new Steps([]);
     this.maps = null;
     this.painter = null;
     this.trails = null;
@@ -37,9 +40,7 @@ export class TokenPlayer {
     this.places = new Places(this);
     this.scheduled = 0;
     this.valuesAt = 0;
-    this.report = () => {};
-    this.reported = "";
-    this.scene = new Scene(root.querySelector("canvas"));
+    this.scene = new Scene(root.querySelector(".overlay"));
     this.clock = new Clock(
       { video: root.querySelector("video"), image: root.querySelector("img") },
       {
@@ -54,12 +55,23 @@ export class TokenPlayer {
     listenToPointer(this);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
+    this.watchPixelRatio();
     answerThePage(this);
+  }
+
+  /** Another screen, or another zoom, has other pixels in a stage of the same size. */
+  watchPixelRatio() {
+    const query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
+    const changed = () => {
+      this.resize();
+      this.watchPixelRatio();
+    };
+    query.addEventListener("change", changed, { once: true, signal: this.stopped.signal });
   }
 
   /** Tells other parts of the page. */
   say(type, detail = {}) {
-    window.dispatchEvent(new CustomEvent(type, { detail: { key: this.header.key, ...detail } }));
+    tellPage(type, { key: this.header.key, ...detail });
   }
 
   // What is shown ------------------------------------------------------------------------------------------------
@@ -75,9 +87,11 @@ export class TokenPlayer {
     this.header = payload.header;
     this.adoptMaps(payload);
     this.controls.rebuild();
-    if (isSameClip(before?.media, this.header.media)) this.clock.grow(payload.media());
-    else if (before?.media.sha256 !== this.header.media.sha256) this.begin(payload, !before);
-    this.step = this.maps ? this.maps.indexAt(this.sourceTime) : -1;
+    if (isSameClip(before?.media, this.header.media)) {
+      this.controls.showMessage("");
+      this.clock.grow(payload.media());
+    } else if (before?.media.sha256 !== this.header.media.sha256) this.begin(payload, !before);
+    this.step = this.steps.indexAt(this.sourceTime);
     this.resize();
     this.refresh();
     this.controls.syncClock();
@@ -101,9 +115,11 @@ export class TokenPlayer {
     this.selection.adopt(header.tokens);
     this.heat = payload.heat;
     this.colors = header.tokens.map((token) => parseColor(token.color));
-    this.maps = header.maps ? new TokenMaps(payload.maps, header.maps, payload.timestamps) : null;
+    this.steps = new Steps(payload.timestamps);
+    this.maps = header.maps ? new TokenMaps(payload.maps, header.maps) : null;
     this.painter = this.maps ? new Painter(this.maps, this.heat, this.colors) : null;
-    this.trails = this.maps ? new Trails(this.maps) : null;
+    const switches = header.tokens.map((token) => token.switches);
+    this.trails = this.maps ? new Trails(this.maps, this.steps.times, switches) : null;
     this.places.reset();
   }
 
@@ -122,7 +138,7 @@ export class TokenPlayer {
 
   /** Last analysed time, on the clip's own clock. */
   get lastTime() {
-    return this.maps?.time ? this.maps.timestamps[this.maps.time - 1] - this.startS : 0;
+    return Math.max(this.steps.last - this.startS, 0);
   }
 
   get aspect() {
@@ -135,6 +151,11 @@ export class TokenPlayer {
   get isPartial() {
     const [x, y, w, h] = this.header.box;
     return x > 0.001 || y > 0.001 || x + w < 0.999 || y + h < 0.999;
+  }
+
+  /** The token that the view of one shows; undefined without any. */
+  get current() {
+    return this.header.tokens[this.selection.index];
   }
 
   get drawnKind() {
@@ -162,8 +183,7 @@ export class TokenPlayer {
     const { header, state, scene } = this;
     if (!scene.size) return;
     this.tiles = layOut(state.view, this.maps?.tokens ?? 0, this.aspect, header.box, scene.size);
-    const { picture } = this.tiles[0];
-    this.root.querySelector(".divider").style.left = `${picture.x + state.divider * picture.w}px`;
+    this.controls.syncDivider();
   }
 
   /** After any change of the display state. */
@@ -185,7 +205,6 @@ export class TokenPlayer {
     cancelAnimationFrame(this.scheduled);
     this.scheduled = 0;
     if (!this.scene.size || this.stopped.signal.aborted) return;
-    const { header } = this;
     this.scene.draw({
       state: this.state,
       tiles: this.tiles,
@@ -193,9 +212,10 @@ export class TokenPlayer {
       step: this.step,
       media: this.clock.frame,
       colors: this.colors,
-      names: header.tokens.map((token) => String(token.number)),
+      tokens: this.header.tokens,
       current: this.selection.index,
-      chosen: new Set(this.selection.chosenIndices),
+      audible: this.selection.audibleIndices,
+      chosen: this.selection.chosenIndices,
       tops: this.tops,
       trails: this.trails,
       probe: this.places.probe,
@@ -206,7 +226,7 @@ export class TokenPlayer {
   /** A frame came on screen. Draws at once, so that the maps change together with it. */
   onTime() {
     if (!this.header) return;
-    const step = this.maps ? this.maps.indexAt(this.sourceTime) : -1;
+    const step = this.steps.indexAt(this.sourceTime);
     const moved = step !== this.step;
     this.step = step;
     const now = performance.now();
@@ -217,12 +237,17 @@ export class TokenPlayer {
     }
     if (moved || this.state.view === "grid") this.draw();
     this.controls.syncTime();
-    this.say("token-player-time", { time_s: this.clock.heading + this.startS, step, playing: this.clock.playing });
+    this.sayTime();
+  }
+
+  sayTime() {
+    const { clock, step } = this;
+    this.say("token-player-time", { time_s: clock.heading + this.startS, step, playing: clock.playing });
   }
 
   onPause() {
     this.controls.syncValues();
-    this.tell();
+    this.sayTime();
   }
 
   onFail() {
@@ -243,12 +268,19 @@ export class TokenPlayer {
     this.set({ view, base: view === "beside" || view === "grid" ? this.state.base : view });
   }
 
-  /** A token's button or number: shows it alone, or adds or removes it where several are shown. */
+  /**
+   * A token's button or number: shows it alone, or adds or removes it where several are shown; those views have no place
+   * for a muted one.
+   */
   pickToken(index) {
-    this.selection.current = this.header.tokens[index].id;
-    if (this.drawnKind === "some" || this.drawnKind === "owner") this.selection.toggle(index);
-    if (this.state.view === "grid") this.setView("one");
-    else this.refresh();
+    const token = this.header.tokens[index];
+    this.selection.current = token.id;
+    const several = this.drawnKind !== "one";
+    if (this.state.view === "grid" || (several && token.muted)) this.setView("one");
+    else {
+      if (several) this.selection.toggle(index);
+      this.refresh();
+    }
   }
 
   pickNumber(number) {
@@ -276,7 +308,9 @@ export class TokenPlayer {
   }
 
   setDivider(share) {
-    this.set({ divider: Math.min(Math.max(share, 0), 1) });
+    this.state.divider = Math.min(Math.max(share, 0), 1);
+    this.controls.syncDivider();
+    this.invalidate();
   }
 
   moveDivider(by) {
@@ -290,11 +324,11 @@ export class TokenPlayer {
 
   /** Goes to the analysed frame `count` steps on, and stays there. */
   stepBy(count) {
-    if (!this.maps || this.isStill) return;
-    const here = this.maps.indexAt(this.clock.heading + this.startS);
-    const step = Math.min(Math.max(here + count, 0), this.maps.time - 1);
+    if (!this.steps.count || this.isStill) return;
+    const here = this.steps.indexAt(this.clock.heading + this.startS);
+    const step = Math.min(Math.max(here + count, 0), this.steps.count - 1);
     this.clock.pause();
-    this.seek(this.maps.timestamps[step] + this.maps.slack - this.startS);
+    this.seek(this.steps.within(step) - this.startS);
   }
 
   skip(seconds) {
@@ -303,7 +337,7 @@ export class TokenPlayer {
 
   goToEnd(last) {
     this.clock.pause();
-    this.seek(last ? Math.max(this.lastTime, 0) + (this.maps?.slack ?? 0) : 0);
+    this.seek(last ? this.lastTime + this.steps.slack : 0);
   }
 
   hover(point) {
@@ -340,7 +374,6 @@ export class TokenPlayer {
     this.places.pinAt(cell);
     this.refresh();
     if (this.places.pin) this.controls.announce();
-    this.tell();
   }
 
   escape() {
@@ -367,18 +400,6 @@ export class TokenPlayer {
   async toggleFull() {
     await toggleFullScreen(this.root);
     this.controls.sync();
-  }
-
-  // Python ---------------------------------------------------------------------------------------------------------
-
-  /** Tells Python where the viewer stopped, if it asked to be told. Never while playing. */
-  tell() {
-    if (!this.header?.report || this.clock.playing) return;
-    const view = snapshot(this);
-    const text = JSON.stringify(view);
-    if (text === this.reported) return;
-    this.reported = text;
-    this.report(view);
   }
 
   destroy() {

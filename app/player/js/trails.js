@@ -6,9 +6,15 @@ export const TRAIL_S = 2;
 const MOST_POINTS = 40;
 
 export class Trails {
-  /** @param {import("./maps.js").TokenMaps} maps */
-  constructor(maps) {
+  /**
+   * @param {import("./maps.js").TokenMaps} maps
+   * @param {Float64Array} times - Of its steps.
+   * @param {number[][]} switches - For each token the times at which it turns to another subject, ascending.
+   */
+  constructor(maps, times, switches) {
     this.maps = maps;
+    this.times = times;
+    this.switches = switches;
     this.centres = new Float32Array(2 * maps.time * maps.tokens);
     this.known = new Uint8Array(maps.time * maps.tokens);
   }
@@ -39,11 +45,15 @@ export class Trails {
     return true;
   }
 
-  /** The trail of a token up to a step, oldest first: places 0..1 with their freshness, 0 gone .. 1 now. */
+  /**
+   * The trail of a token up to a step, oldest first: places 0..1 with their freshness, 0 gone .. 1 now. It does not reach
+   * back over a switch of the token: that was no movement.
+   */
   path(step, token) {
-    const { timestamps } = this.maps;
+    const { times } = this;
+    const since = Math.max(times[step] - TRAIL_S, ...this.switches[token].filter((time) => time <= times[step]));
     let first = step;
-    while (first > 0 && timestamps[step] - timestamps[first - 1] < TRAIL_S) first--;
+    while (first > 0 && times[first - 1] >= since) first--;
     const stride = Math.ceil((step - first + 1) / MOST_POINTS);
     const points = [];
     for (let i = step; i >= first; i--) {
@@ -51,7 +61,7 @@ export class Trails {
       if (i !== step && i % stride) continue;
       const centre = this.centre(i, token);
       if (!centre) break;
-      points.unshift({ x: centre[0], y: centre[1], fresh: 1 - (timestamps[step] - timestamps[i]) / TRAIL_S });
+      points.unshift({ x: centre[0], y: centre[1], fresh: 1 - (times[step] - times[i]) / TRAIL_S });
     }
     return points;
   }

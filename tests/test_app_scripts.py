@@ -3,10 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from app.player import sources
-from app.scripts import bundle
+from app import player
+from app.scripts import bundle, texts
 
-MODULES = sorted(Path(sources.__file__).parent.rglob("*.js"))
+APP = Path(player.__file__).parents[1]
+COMPONENTS = sorted(
+    path.with_suffix("") for path in APP.rglob("*.html") if path.with_suffix(".js").exists() and path.stem != "document"
+)
+MODULES = sorted(APP.rglob("*.js"))
+PLAYER = APP / "player/player"
 
 
 def test_modules_come_once_each_and_after_what_they_import(tmp_path):
@@ -28,24 +33,36 @@ def test_modules_that_import_one_another_come_once(tmp_path):
     assert bundle(tmp_path / "a.js").count("const a") == 1
 
 
-def test_every_module_is_in_the_script():
-    script = sources.player_js()
+def test_a_component_begins_with_the_style_of_all_and_may_have_none_of_its_own(tmp_path):
+    (tmp_path / "one.html").write_text("<i></i>")
+    (tmp_path / "one.js").write_text("export default () => 1;\n")
+    plain = texts(tmp_path / "one")
+    assert plain == ("<i></i>", (APP / "js/base.css").read_text("utf-8"), "export default () => 1;\n")
+    (tmp_path / "two.html").write_text("<i></i>")
+    (tmp_path / "two.js").write_text("export default () => 2;\n")
+    (tmp_path / "two.css").write_text("i { color: red; }")
+    assert texts(tmp_path / "two").css == plain.css + "i { color: red; }"
+
+
+def test_every_module_is_in_a_script_and_says_what_it_is_for():
+    scripts = [texts(files).js for files in COMPONENTS]
     for path in MODULES:
         first_line = path.read_text("utf-8").partition("\n")[0]
         assert first_line.startswith("// "), f"{path.name} says what it is for"
-        assert script.count(first_line) == 1
+        if path.name != "document.js":
+            assert any(script.count(first_line) == 1 for script in scripts), path.name
 
 
-def test_no_import_is_left_and_one_default_export():
-    script = sources.player_js()
-    assert re.findall(r"^(?:import|export)\b.*", script, re.MULTILINE) == [
-        "export default function mount({ data, parentElement, setStateValue }) {"
-    ]
+@pytest.mark.parametrize("files", COMPONENTS, ids=lambda files: files.name)
+def test_no_import_is_left_and_one_default_export(files):
+    (left,) = re.findall(r"^(?:import|export)\b.*", texts(files).js, re.MULTILINE)
+    assert left.startswith("export default function mount({ data, parentElement")
 
 
-def test_top_level_names_differ_between_modules():
-    names = re.findall(r"^(?:async )?(?:const|let|function|class) (\w+)", sources.player_js(), re.MULTILINE)
-    assert len(names) > 40
+@pytest.mark.parametrize("files", COMPONENTS, ids=lambda files: files.name)
+def test_top_level_names_differ_between_modules(files):
+    names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", texts(files).js, re.MULTILINE)
+    assert len(names) > 3
     assert sorted(names) == sorted(set(names))
 
 
@@ -59,14 +76,15 @@ def test_imported_names_are_exported_there(path):
 
 @pytest.mark.parametrize("forbidden", ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("])
 def test_nothing_turns_text_into_markup(forbidden):
-    assert forbidden not in sources.player_js()
+    for path in MODULES:
+        assert forbidden not in path.read_text("utf-8"), path.name
 
 
 def test_markup_has_what_the_script_looks_for():
-    html = sources.player_html()
-    asked = set(re.findall(r'\[data-(act|set)="(\w+)"\]', sources.player_js()))
+    html, _, script = texts(PLAYER)
+    asked = set(re.findall(r'\[data-(act|set)="(\w+)"\]', script))
     assert len(asked) >= 8
     for kind, name in asked:
         assert f'data-{kind}="{name}"' in html
-    for name in re.findall(r'(?:querySelector|find)\("\.(\w+)', sources.player_js()):
+    for name in re.findall(r'(?:querySelector|find)\("\.(\w+)', script):
         assert re.search(rf'class="[^"]*\b{name}\b', html), name
