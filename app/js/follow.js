@@ -17,6 +17,11 @@ export function seekPlayer(key, time) {
   tellPage("token-player-seek", { key, time_s: time });
 }
 
+/** Takes a player's playhead into the hand, or lets it go. */
+export function holdPlayer(key, inHand) {
+  tellPage("token-player-hold", { key, in_hand: inHand });
+}
+
 /** Index of the latest of ascending times that is not later than `time`; -1 before the first. */
 export function latestAt(times, time) {
   let low = 0;

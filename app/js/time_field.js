@@ -12,10 +12,13 @@ const FINGER_PX = 8; // what a finger moves without meaning it
  * @param {HTMLElement} field - With `touch-action: pan-y`. Buttons in it answer for themselves.
  * @param {Function} on - See `listenUntil`.
  * @param {(share: number) => void} go - Called with 0 (left) to 1 (right).
+ * @param {(inHand: boolean) => void} hold - Called before the first and after the last of these calls.
  */
-export function goByPointer(field, on, go) {
+export function goByPointer(field, on, go, hold) {
   let finger = null; // where a finger came down, as long as it may still be scrolling
+  let held = false;
   const goTo = (event) => {
+    if (!held) hold((held = true));
     const { left, width } = field.getBoundingClientRect();
     go(Math.min(Math.max((event.clientX - left) / width, 0), 1));
   };
@@ -35,6 +38,9 @@ export function goByPointer(field, on, go) {
     if (finger !== null && field.hasPointerCapture(event.pointerId)) goTo(event);
     finger = null;
   });
+  on(field, "pointerup pointercancel lostpointercapture", () => {
+    if (held) hold((held = false));
+  });
 }
 
 /** A field along the time of a clip, with a cursor: a slider by pointer and by keys. */
@@ -42,13 +48,14 @@ export class TimeField {
   /**
    * @param {HTMLElement} root - Holds a `.cursor`.
    * @param {Function} on - See `listenUntil`.
-   * @param {{seek: (time: number) => void, goTo: (index: number) => void}} acts - To any time, and to one of the times.
+   * @param {{seek: (time: number) => void, hold: (inHand: boolean) => void, goTo: (index: number) => void}} acts - To any
+   *   time, with the playhead in a hand meanwhile, and to one of the times.
    */
   constructor(root, on, acts) {
     this.root = root;
     this.acts = acts;
     this.cursor = root.querySelector(".cursor");
-    goByPointer(root, on, (share) => acts.seek(this.timeAt(share)));
+    goByPointer(root, on, (share) => acts.seek(this.timeAt(share)), acts.hold);
     on(root, "keydown", (event) => this.onKey(event));
   }
 

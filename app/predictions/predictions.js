@@ -2,7 +2,7 @@
 // as lines. Follows the player by its "token-player-time" events and moves it by "token-player-seek". Text by
 // textContent. Where tokens are left out, a mark on each bar and a difference say what all of them had said.
 import { drawn, listenUntil, make, plot, pressOne } from "../js/dom.js";
-import { askPlayer, seekPlayer } from "../js/follow.js";
+import { askPlayer, holdPlayer, seekPlayer } from "../js/follow.js";
 import { formatPoints, formatShare } from "../js/format.js";
 import { keepMounted } from "../js/mount.js";
 import { TimeField } from "../js/time_field.js";
@@ -12,7 +12,7 @@ const AFTER_S = 0.001; // within the frame that begins at a moment, whatever a t
 
 /** One question: its bars, and its lines over time. */
 class Group {
-  constructor(place, on, seek) {
+  constructor(place, on, { seek, hold }) {
     this.root = make("div", "group", place);
     this.title = make("h4", "", this.root);
     this.list = make("ol", "bars", this.root);
@@ -22,7 +22,8 @@ class Group {
     this.svg = plot("");
     this.time.append(this.svg);
     make("i", "cursor", this.time);
-    this.field = new TimeField(this.time, on, { seek, goTo: (index) => seek(this.field.times[index] + AFTER_S) });
+    const goTo = (index) => seek(this.field.times[index] + AFTER_S);
+    this.field = new TimeField(this.time, on, { seek, hold, goTo });
     this.rows = [];
   }
 
@@ -113,9 +114,12 @@ export class Panel {
     this.root.toggleAttribute("data-still", data.still);
     this.root.querySelector(".mode").hidden = data.still;
     const place = this.root.querySelector(".groups");
-    const seek = (time) => seekPlayer(this.data.player, time);
+    const acts = {
+      seek: (time) => seekPlayer(this.data.player, time),
+      hold: (inHand) => holdPlayer(this.data.player, inHand),
+    };
     while (this.groups.length > data.groups.length) this.groups.pop().root.remove();
-    while (this.groups.length < data.groups.length) this.groups.push(new Group(place, this.on, seek));
+    while (this.groups.length < data.groups.length) this.groups.push(new Group(place, this.on, acts));
     data.groups.forEach((group, i) => this.groups[i].update(group, data));
     this.drawn = undefined;
     this.draw();

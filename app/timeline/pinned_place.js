@@ -137,7 +137,7 @@ export class PinnedPlace {
 
   sentence(step, order) {
     const { tokens, times } = this.place;
-    const at = (k) => `token ${tokens[k].number} with ${this.words(tokens[k].weights[step])}`;
+    const at = (k) => `token ${tokens[k].number}${tokens[k].muted ? ", muted," : ""} with ${this.words(tokens[k].weights[step])}`;
     const first = tokens[order[0]];
     const next = order.slice(1, 3).map(at).join(" and ");
     const lead = first.weights[step] > 0 ? `strongest here is ${at(order[0])}` : "no token looks here";

@@ -2,7 +2,7 @@
 // "token-player-seek", so a click here jumps the clip and playing there runs the cursor, without the server.
 import { wear } from "../js/colors.js";
 import { Shown, drawn, listenUntil, make, plot, pressOne } from "../js/dom.js";
-import { askPlayer, seekPlayer, tellPage } from "../js/follow.js";
+import { askPlayer, holdPlayer, seekPlayer, tellPage } from "../js/follow.js";
 import { formatWeight } from "../js/format.js";
 import { keepMounted } from "../js/mount.js";
 import { TimeField, goByPointer } from "../js/time_field.js";
@@ -31,12 +31,14 @@ export class Timeline {
     this.stopped = new AbortController();
     const on = listenUntil(this.stopped.signal);
     const seek = (time) => seekPlayer(this.data.player, time);
-    this.field = new TimeField(this.find(".area"), on, { seek, goTo: (index) => seek(this.data.times[index] + AFTER_S) });
+    const hold = (inHand) => holdPlayer(this.data.player, inHand);
+    const goTo = (index) => seek(this.data.times[index] + AFTER_S);
+    this.field = new TimeField(this.find(".area"), on, { seek, hold, goTo });
     this.pinned = new PinnedPlace(this.find(".place"), {
       share: (time) => this.field.share(time),
       unpin: () => tellPage("token-player-unpin", { key: this.data.player }),
     });
-    goByPointer(this.pinned.plot, on, (share) => seek(this.field.timeAt(share)));
+    goByPointer(this.pinned.plot, on, (share) => seek(this.field.timeAt(share)), hold);
     on(window, "token-player-time", (event) => this.isMine(event.detail) && this.follow(event.detail));
     on(window, "token-player-pin", (event) => this.isMine(event.detail) && this.pin(event.detail));
     on(window, "token-player-ready", (event) => this.isMine(event.detail) && this.ask());
@@ -88,7 +90,12 @@ export class Timeline {
     for (const one of switches) {
       mark("switch", one, this.find(".area")).style.top = `${((one.token + 0.5) / tokens.length) * 100}%`;
     }
-    for (const one of moments) mark("moment", one, this.find(".moments")).dataset.kind = one.kind;
+    const place = this.find(".moments");
+    for (const time of new Set(moments.map((one) => one.time))) {
+      const there = moments.filter((one) => one.time === time);
+      const made = mark("moment", { time, words: there.map((one) => one.words).join("\n") }, place);
+      made.toggleAttribute("data-maps", there.some((one) => one.kind === "maps"));
+    }
   }
 
   setMeasure(measure) {

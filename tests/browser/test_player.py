@@ -102,9 +102,84 @@ def test_speed_loop_and_skipping_by_key(open_player: OpenPlayer):
     press(page, "<", "<", "<", "<", "<", "<")
     assert video.evaluate("video => video.playbackRate") == 0.25
     expect(page.get_by_label("Speed")).to_have_value("0.25")
-    assert video.evaluate("video => video.loop")
+    loop = page.get_by_role("button", name="Loop")
+    expect(loop).to_have_attribute("aria-pressed", "true")
     press(page, "r")
-    assert not video.evaluate("video => video.loop")
+    expect(loop).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_clip_begins_again_at_its_end_only_if_it_loops(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    for begins_again in (True, False):
+        press(page, "End", "ArrowLeft", " ")
+        if begins_again:
+            page.wait_for_function("() => player_video.currentTime > 0.1 && player_video.currentTime < 2")
+            press(page, " ", "r")
+        else:
+            page.wait_for_function("() => player_video.ended")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def test_the_right_end_of_the_scrubber_is_the_last_frame_though_the_clip_loops(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    page.get_by_role("slider", name="Time", exact=True).fill("3")
+    page.wait_for_function("() => !player_video.seeking && player_video.currentTime > 2.9")
+    page.locator("video").evaluate("video => { video.currentTime = video.currentTime; }")  # a second wish to go there
+    page.wait_for_timeout(300)
+    expect(page.locator(".step")).to_have_text(f"map {len(TIMES)} of {len(TIMES)}")
+    assert shown_frame(page) == 59
+
+
+def test_a_hand_at_the_end_of_a_playing_clip_sees_its_last_frame_and_lets_it_go_on(open_player: OpenPlayer):
+    page = open_player(player_payload(autoplay=True))
+    page.wait_for_function("() => player_video.currentTime > 0.2")
+    bar = page.locator(".scrub").bounding_box()
+    assert bar
+    page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(bar["x"] + bar["width"] + 20, bar["y"] + bar["height"] / 2, steps=4)
+    page.wait_for_timeout(400)
+    expect(page.locator(".step")).to_have_text(f"map {len(TIMES)} of {len(TIMES)}")
+    assert shown_frame(page) == 59
+    page.mouse.up()
+    page.wait_for_function(
+        "() => !player_video.paused && player_video.currentTime > 0.1 && player_video.currentTime < 2"
+    )
+
+
+def test_the_chosen_speed_counts_and_not_what_players_in_step_play_at(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    page.locator("video").evaluate("video => { video.playbackRate = 0.98; }")
+    page.wait_for_timeout(100)
+    expect(page.get_by_label("Speed")).to_have_value("1")
+    press(page, ">")
+    assert page.locator("video").evaluate("video => video.playbackRate") == 1.5
+    expect(page.get_by_label("Speed")).to_have_value("1.5")
+
+
+def test_nothing_that_changes_with_every_frame_is_read_aloud(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    aloud = page.locator("output, [aria-live], [role=status], [role=alert]")
+    assert aloud.evaluate_all("all => all.map((one) => one.className)") == ["message", "hidden live"]
+    expect(page.get_by_role("slider", name="Time", exact=True)).to_have_attribute(
+        "aria-valuetext", "0.00 of 3.00 seconds"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "shift", "token"),
+    [("2", False, "2"), ("2", True, "2"), ("@", True, "12"), ("0", False, "10"), (")", True, "20"), ("é", False, None)],
+    ids=["US", "Shift makes the digits", "US with Shift", "US 0", "US 0 with Shift", "no digit without Shift"],
+)
+def test_digits_choose_tokens_on_every_keyboard(open_player: OpenPlayer, key: str, shift: bool, token: str | None):
+    page = open_player(player_payload(clip_maps(TIMES, 20)))
+    press(page, "o", "7")
+    code = "Digit0" if key in "0)" else "Digit2"
+    page.locator(".player").evaluate(
+        "(player, pressed) => player.dispatchEvent(new KeyboardEvent('keydown', pressed))",
+        {"key": key, "code": code, "shiftKey": shift, "bubbles": True, "composed": True},
+    )
+    assert lit_tokens(page) == [token or "7"]
 
 
 def test_another_part_of_the_page_can_follow_and_move_the_playhead(open_player: OpenPlayer):
@@ -271,7 +346,31 @@ def test_a_player_that_was_taken_away_comes_back_as_it_was(open_player: OpenPlay
     page.wait_for_function("() => Math.abs(player_video.currentTime - 1.3) < 0.001")
     assert lit_tokens(page) == ["1", "3", "4", "5", "6"]
     expect(page.locator(".where")).to_contain_text("row 2, column 3")
-    assert page.locator("video").evaluate("video => [video.loop, video.playbackRate]") == [False, 1.5]
+    expect(page.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "false")
+    assert page.locator("video").evaluate("video => video.playbackRate") == 1.5
+
+
+def test_a_player_that_comes_back_with_another_clip_has_its_settings_and_plays(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    press(page, "s", "2", "<", "-")
+    page.mouse.click(*point(page, 1, 2))
+    seek(page, 1.3)
+    page.evaluate("() => player.leave()")
+    update(page, player_payload(MAPS[:20], clip=synthetic_clip(40), autoplay=True))
+    page.wait_for_function("() => !player_video.paused && player_video.currentTime < 1")
+    assert page.locator("video").evaluate("video => video.playbackRate") == 0.5
+    assert lit_tokens(page) == ["1", "3", "4", "5", "6"]
+    expect(page.get_by_role("slider", name="Opacity of the maps")).to_have_value("0.65")
+    expect(page.locator(".where")).to_have_text("Largest weight in this frame")
+
+
+def test_other_maps_of_the_same_tokens_leave_the_focus_where_it_is(open_player: OpenPlayer):
+    page = open_player(player_payload())
+    chip = page.locator(".chip").nth(2)
+    chip.focus()
+    update(page, player_payload(MAPS * 0.5))
+    expect(chip).to_be_focused()
+    assert weights(page) == [format_weight(w, UNIT_SHARE) for w in received(MAPS * 0.5)[0].max(axis=(1, 2)).tolist()]
 
 
 def test_only_the_last_cleanup_ends_the_player(open_player: OpenPlayer):

@@ -182,6 +182,61 @@ def test_trails_of_all_chosen_tokens(page_at_step: Page):
         assert (np.abs(colours - token_color(token)).max(axis=-1) < 10).any(), token
 
 
+def muted_at_step(open_player: OpenPlayer, *muted: int) -> Page:
+    page = open_player(player_payload(muted=muted))
+    seek(page, float(TIMES[STEP]) + 0.002)
+    press(page, "n", "s")
+    return page
+
+
+def test_a_muted_token_is_in_no_view_of_several(open_player: OpenPlayer):
+    page = muted_at_step(open_player, 2)
+    others = [0, 1, 3, 4, 5]
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_tokens(black, WEIGHTS[others], SCALE, token_ids=others, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(without_tags(centres(drawn(page))), without_tags(centres(expected)), atol=3)
+    press(page, "w")
+    colors = np.array([token_color(token) for token in others])
+    owners = colors[render.owner_map(WEIGHTS[others])] * 0.7 * render.OWNER_FILL
+    plain = without_tags(np.abs(centres(drawn(page)) - owners).max(axis=-1))
+    assert np.quantile(plain, 0.95) < 3, "but for the numbers of the others, which now own more"
+    assert lit_tokens(page) == ["1", "2", "4", "5", "6"]
+
+
+def test_a_muted_token_says_so_and_can_be_seen_alone(open_player: OpenPlayer):
+    page = muted_at_step(open_player, 2)
+    chip = page.get_by_role("button", name="Token 3, muted")
+    expect(chip).to_have_attribute("aria-pressed", "false")
+    assert "line-through" in chip.locator("b").evaluate("b => getComputedStyle(b).textDecorationLine")
+    chip.click()
+    expect(page.locator(".player")).to_have_attribute("data-view", "one")
+    expect(page.locator(".unit")).to_contain_text("token 3 is muted: the network goes on without it")
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected = render.overlay_heat(black, WEIGHTS[2], SCALE, opacity=0.7, method="nearest")
+    np.testing.assert_allclose(centres(drawn(page)), centres(expected), atol=2.5)
+    press(page, "1")
+    expect(page.locator(".unit")).not_to_contain_text("muted")
+
+
+def test_with_all_tokens_muted_nothing_is_drawn(open_player: OpenPlayer):
+    page = muted_at_step(open_player, *range(TOKENS))
+    for key in "sw":
+        press(page, key)
+        assert drawn(page).max() == 0
+
+
+def test_another_pixel_ratio_alone_draws_anew(open_player: OpenPlayer):
+    page = open_player(player_payload(), height=1400)
+    before, stage = page.locator(".overlay").evaluate("canvas => canvas.width"), page.locator(".stage").bounding_box()
+    session = page.context.new_cdp_session(page)
+    # Chromium tells of the ratio with the next change of the window's size: one that the stage does not follow.
+    session.send(
+        "Emulation.setDeviceMetricsOverride", {"width": 1200, "height": 1401, "deviceScaleFactor": 2, "mobile": False}
+    )
+    page.wait_for_function("before => player.shadow.querySelector('.overlay').width === 2 * before", arg=before)
+    assert page.locator(".stage").bounding_box() == stage
+
+
 def test_no_view_looks_like_another(page_at_step: Page):
     seen = set()
     for key in VIEW_KEYS:

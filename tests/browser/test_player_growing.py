@@ -121,6 +121,14 @@ def test_a_player_that_was_taken_away_comes_back_to_the_longer_clip_where_it_was
     assert current_time(page) == pytest.approx(12 / RATE, abs=1e-3)
 
 
+def test_the_message_about_a_broken_part_goes_when_a_longer_one_plays(open_player: OpenPlayer):
+    broken = synthetic_clip(SHORT)._replace(media=b"this is no clip")
+    page = open_player(player_payload(clip_maps(broken.timestamps_s, TOKENS), clip=broken, clip_id="one clip"))
+    expect(page.get_by_role("alert")).to_be_visible()
+    grown(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_another_clip_does_not_count_as_grown(open_player: OpenPlayer):
     page = open_player(part(SHORT))
     seek(page, 12 / RATE)

@@ -25,6 +25,7 @@ export class Deck {
     offerSpeeds(this.find('[data-set="speed"]'));
     this.field = new TimeField(this.area, on, {
       seek: (time) => this.steps.seek(time),
+      hold: (inHand) => this.steps.halt(inHand),
       goTo: (index) => this.jump(this.data.times[index]),
     });
     const acts = {

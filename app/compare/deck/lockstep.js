@@ -2,7 +2,7 @@
 // time, playing by small changes of speed, so that no follower stands still while it catches up.
 
 import { listenUntil } from "../../js/dom.js";
-import { askPlayer, seekPlayer } from "../../js/follow.js";
+import { askPlayer, holdPlayer, seekPlayer } from "../../js/follow.js";
 import { setSpeed } from "../../js/speeds.js";
 
 const SAME_S = 0.004;
@@ -216,6 +216,12 @@ export class LockStep {
 
   pause() {
     if (this.playing) this.toggle();
+  }
+
+  /** Halts playing lanes as long as their playhead is in a hand, and lets them go on. */
+  halt(inHand) {
+    const { leader } = this;
+    if (leader) holdPlayer(leader.key, inHand);
   }
 
   setSpeed(speed) {

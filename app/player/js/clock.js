@@ -4,7 +4,6 @@ import { listenUntil, make } from "../../js/dom.js";
 import { nextSpeed, setSpeed } from "../../js/speeds.js";
 
 const SAME_PLACE_S = 0.001;
-const WITHIN_LAST_S = 0.002; // at its end a looping clip begins again: the last frame is shown a little before
 const AHEAD_S = 0.1;
 const AWAITED_MS = 2000; // a grown clip that has not come to its place by then plays from wherever it is
 const LATE_MS = 400; // a browser that draws nothing tells of no frames
@@ -23,6 +22,7 @@ export class Clock {
     this.shown = 0;
     this.pending = null;
     this.url = null;
+    this.loops = true;
     this.held = null;
     this.awaited = null;
     this.stopped = new AbortController();
@@ -33,6 +33,9 @@ export class Clock {
     const { video, image, listeners } = this;
     const on = listenUntil(this.stopped.signal);
     on(video, "play pause ended ratechange loadedmetadata durationchange", () => listeners.onState());
+    // Chromium takes some seeks within the last frame for the end, where a looping clip begins again: none while paused.
+    on(video, "play", () => (video.loop = this.loops));
+    on(video, "pause", () => (video.loop = false));
     on(video, "pause", () => this.frame && listeners.onPause());
     on(video, "loadedmetadata", () => this.goOn());
     on(video, "loadeddata", () => listeners.onTime());
@@ -197,18 +200,18 @@ export class Clock {
     this.setSpeed(nextSpeed(this.speed, by));
   }
 
-  toggleLoop() {
-    this.video.loop = !this.video.loop;
+  setLoop(loops) {
+    this.loops = loops;
+    this.video.loop = loops && !this.video.paused;
     this.listeners.onState();
   }
 
   /** Goes to a time, or will when the clip is known. Only one seek runs at once: of several wishes, the last one wins. */
   seek(time) {
     if (this.kind !== "video") return;
-    const target = Math.max(0, this.failed || !this.duration ? time : Math.min(time, this.duration - WITHIN_LAST_S));
+    const target = Math.max(0, this.failed ? time : Math.min(time, this.duration || time));
     if (this.failed) this.show(target);
     else if (this.video.seeking || this.video.readyState < 1) this.pending = target;
-    // Chromium takes a seek within the last frame for the end of a looping clip, and goes to its start.
     else if (Math.abs(this.video.currentTime - target) > SAME_PLACE_S) this.video.currentTime = target;
   }
 

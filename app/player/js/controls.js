@@ -41,7 +41,7 @@ export class Controls {
       play: () => player.clock.toggle(),
       previous: () => player.stepBy(-1),
       next: () => player.stepBy(1),
-      loop: () => player.clock.toggleLoop(),
+      loop: () => player.clock.setLoop(!player.clock.loops),
       patches: () => player.set({ smooth: !player.state.smooth }),
       trails: () => player.set({ trails: !player.state.trails }),
       hide: () => player.set({ hidden: !player.state.hidden }),
@@ -59,7 +59,11 @@ export class Controls {
       else if (button.dataset.token) player.pickToken(Number(button.dataset.token));
     });
     on(root, "keydown", (event) => handleKey(player, event));
-    on(this.find(".scrub"), "input", (event) => player.seek(Number(event.target.value)));
+    on(this.find(".scrub"), "input", (event) => {
+      player.hold(true);
+      player.seek(Number(event.target.value));
+    });
+    on(this.find(".scrub"), "change", () => player.hold(false));
     on(this.find('[data-set="opacity"]'), "input", (event) => player.set({ opacity: Number(event.target.value) }));
     on(this.find('[data-set="speed"]'), "change", (event) => player.clock.setSpeed(Number(event.target.value)));
     on(this.find('[data-set="scale"]'), "change", (event) => player.set({ scale: event.target.value }));
@@ -94,7 +98,7 @@ export class Controls {
     const { state } = player;
     root.dataset.view = state.view;
     root.dataset.drawn = player.drawnKind;
-    press(this.find('[data-act="loop"]'), player.clock.video.loop);
+    press(this.find('[data-act="loop"]'), player.clock.loops);
     press(this.find('[data-act="patches"]'), !state.smooth);
     press(this.find('[data-act="trails"]'), state.trails);
     press(this.find('[data-act="hide"]'), state.hidden);
@@ -201,7 +205,7 @@ export class Controls {
     play.disabled = !clock.canPlay;
     this.find(".scrub").max = String(clock.duration || lastTime || 1);
     this.find('[data-set="speed"]').value = String(clock.speed);
-    press(this.find('[data-act="loop"]'), clock.video.loop);
+    press(this.find('[data-act="loop"]'), clock.loops);
     this.syncTime();
   }
 

@@ -9,7 +9,7 @@ const TABLE = [
   { show: "J, L", does: "one second back, forward", keys: ["j", "l"], clip: true, act: (p, key) => p.skip(key === "j" ? -1 : 1) },
   { show: "Home, End", does: "first, last analysed frame", keys: ["Home", "End"], clip: true, act: (p, key) => p.goToEnd(key === "End") },
   { show: "< >", does: "slower, faster", keys: ["<", ">"], clip: true, act: (p, key) => p.clock.changeSpeed(key === "<" ? -1 : 1) },
-  { show: "R", does: "loop on or off", keys: ["r"], clip: true, act: (p) => p.clock.toggleLoop() },
+  { show: "R", does: "loop on or off", keys: ["r"], clip: true, act: (p) => p.clock.setLoop(!p.clock.loops) },
   {
     show: "O S W G B",
     does: "view: one, several, owner (who), grid, beside",

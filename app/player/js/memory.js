@@ -46,7 +46,7 @@ export function remember(player) {
   displays.set(header.key, {
     state,
     selection,
-    loop: clock.video.loop,
+    loops: clock.loops,
     speed: clock.speed,
     media: header.media,
     pin: places.pin,
@@ -65,7 +65,7 @@ export function recall(player) {
   player.state = held.state;
   player.selection = held.selection;
   player.selection.adopt(player.header.tokens);
-  player.clock.video.loop = held.loop;
+  player.clock.setLoop(held.loops);
   player.clock.setSpeed(held.speed);
   const { media } = player.header;
   if (held.media.sha256 !== media.sha256 && !isSameClip(held.media, media)) return false;

@@ -5,11 +5,12 @@ import { restore, snapshot } from "./memory.js";
 /**
  * Another part of the page may follow the playhead ("token-player-time", see `TokenPlayer.onTime`) and the pinned place
  * ("token-player-pin", see `Places.course`), move the one and remove the other, and may ask for the view and bring one
- * back. "token-player-ready" tells that there is something to ask.
+ * back. Who drags the playhead holds it meanwhile. "token-player-ready" tells that there is something to ask.
  */
 export function answerThePage(player) {
   const acts = {
     "token-player-seek": ({ time_s: time }) => player.seek(time - player.startS),
+    "token-player-hold": ({ in_hand: inHand }) => player.hold(inHand),
     "token-player-unpin": () => player.pinAt(null),
     "token-player-ask": (detail) => Object.assign(detail, answer(player)),
     "token-player-restore": ({ view }) => {

@@ -67,7 +67,7 @@ export class Places {
   /**
    * The pinned place and what every token weighs there at every step; null without a pin or maps.
    * @returns {{x: number, y: number, times: Float64Array, unit: string, percent: boolean, even: number,
-   *   tokens: {number: number, color: string, shown: boolean, weights: Float64Array}[]} | null} `x` and `y` are 0..1
+   *   tokens: {number: number, color: string, muted: boolean, shown: boolean, weights: Float64Array}[]} | null} `x` and `y` are 0..1
    *   of the whole frame, `times` is on the source's clock, weights are in the maps' own unit and the very ones that
    *   pointing reads; `even` is the weight of each patch if all had the same share, 0 where weights are no shares.
    */
@@ -101,6 +101,6 @@ function readCourse({ header, maps, steps }, { row, col }) {
     unit: header.maps.unit,
     percent: header.maps.percent,
     even: header.maps.percent ? 1 / maps.cells : 0,
-    tokens: header.tokens.map(({ number, color }, k) => ({ number, color, weights: maps.course(k, row * maps.cols + col) })),
+    tokens: header.tokens.map(({ number, color, muted }, k) => ({ number, color, muted, weights: maps.course(k, row * maps.cols + col) })),
   };
 }

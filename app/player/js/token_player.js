@@ -40,6 +40,7 @@ export class TokenPlayer {
     this.places = new Places(this);
     this.scheduled = 0;
     this.valuesAt = 0;
+    this.halted = false;
     this.scene = new Scene(root.querySelector(".overlay"));
     this.clock = new Clock(
       { video: root.querySelector("video"), image: root.querySelector("img") },
@@ -50,7 +51,6 @@ export class TokenPlayer {
         onFail: () => this.onFail(),
       },
     );
-    this.clock.video.loop = true;
     this.controls = new Controls(this);
     listenToPointer(this);
     this.observer = new ResizeObserver(() => this.resize());
@@ -315,6 +315,17 @@ export class TokenPlayer {
 
   moveDivider(by) {
     this.setDivider(this.state.divider + by);
+  }
+
+  /** Halts a playing clip as long as its playhead is in a hand: at its end it would begin again under the hand. */
+  hold(inHand) {
+    if (inHand && this.clock.playing) {
+      this.halted = true;
+      this.clock.pause();
+    } else if (!inHand && this.halted) {
+      this.halted = false;
+      this.clock.play();
+    }
   }
 
   seek(time) {
