@@ -6,6 +6,7 @@ const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 
 /** Fills a select with all speeds. */
 export function offerSpeeds(select) {
+  select.replaceChildren();
   for (const speed of SPEEDS) make("option", "", select, `${speed}×`).value = String(speed);
   select.value = "1";
 }

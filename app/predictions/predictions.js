@@ -101,6 +101,8 @@ export class Panel {
     this.time = null;
     this.data = null;
     this.groups = [];
+    this.place = root.querySelector(".groups");
+    this.place.replaceChildren();
     this.stopped = new AbortController();
     this.on = listenUntil(this.stopped.signal);
     this.on(window, "token-player-time", ({ detail }) => this.isMine(detail) && this.follow(detail.time_s));
@@ -113,13 +115,12 @@ export class Panel {
     this.root.querySelector("h3").title = data.help;
     this.root.toggleAttribute("data-still", data.still);
     this.root.querySelector(".mode").hidden = data.still;
-    const place = this.root.querySelector(".groups");
     const acts = {
       seek: (time) => seekPlayer(this.data.player, time),
       hold: (inHand) => holdPlayer(this.data.player, inHand),
     };
     while (this.groups.length > data.groups.length) this.groups.pop().root.remove();
-    while (this.groups.length < data.groups.length) this.groups.push(new Group(place, this.on, acts));
+    while (this.groups.length < data.groups.length) this.groups.push(new Group(this.place, this.on, acts));
     data.groups.forEach((group, i) => this.groups[i].update(group, data));
     this.drawn = undefined;
     this.draw();

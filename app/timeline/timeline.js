@@ -67,7 +67,7 @@ export class Timeline {
 
   makeLanes() {
     const { tokens } = this.data;
-    this.lanes.forEach(({ root }) => root.remove());
+    this.root.querySelectorAll(".lane").forEach((old) => old.remove());
     this.lanes = tokens.map((token, row) => makeLane(token, row));
     this.find(".lanes").append(...this.lanes.map(({ root }) => root));
     this.find(".area").style.gridRow = `2 / ${tokens.length + 2}`;

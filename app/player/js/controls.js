@@ -27,8 +27,10 @@ export class Controls {
   }
 
   fillHelp() {
+    const list = this.find(".help dl");
+    list.replaceChildren();
     for (const [key, does] of helpRows()) {
-      const row = make("div", "", this.find(".help dl"));
+      const row = make("div", "", list);
       make("dt", "", row, key);
       make("dd", "", row, does);
     }
