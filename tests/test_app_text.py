@@ -46,6 +46,21 @@ def test_durations(duration_s, expected):
     assert text.seconds(duration_s) == expected
 
 
+@pytest.mark.parametrize(
+    ("time_s", "expected"),
+    [
+        (0.0, "0.00 s"),
+        (4.204, "4.20 s"),
+        (59.994, "59.99 s"),
+        (59.996, "1:00.00"),
+        (64.2, "1:04.20"),
+        (754.5, "12:34.50"),
+    ],
+)
+def test_times_in_a_clip(time_s, expected):
+    assert text.clock(time_s) == expected
+
+
 def test_counts_sizes_and_places():
     assert text.operations(312_345_678, "MACs") == ("0.31", "GMACs")
     assert text.operations(3_210_000, "FLOPs") == ("3.2", "MFLOPs")

@@ -20,6 +20,7 @@ from tests.takeaway_cases import FRAMES, analysed
 from tokenlearner import render
 from tokenlearner.errors import Cancelled
 from tokenlearner.palette import token_color
+from tokenlearner.switches import Switch
 from tokenlearner.tracks import track
 
 
@@ -130,6 +131,64 @@ def test_a_trail_ends_at_the_centre_of_now():
     np.testing.assert_allclose(drawn[round(y), round(x)], token_color(2), atol=3)
     without = StatePainter(made.found, dataclasses.replace(made.state, trails=False)).paint(frame_of(made, 12), 1.2)
     assert 0.0005 < (drawn != without).any(axis=-1).mean() < 0.1
+
+
+def test_a_trail_does_not_reach_back_over_a_switch(monkeypatch):
+    made = order(view="one", tokens=(2,), trails=True)
+    tracks = track(made.found)
+    turn = Switch(token=2, step=8, time_s=0.8, from_xy=(0.0, 0.0), to_xy=(1.0, 1.0), overlap=0.0)
+    switched = dataclasses.replace(tracks, switches=(turn,))
+    drawn = [made.painter.paint(frame_of(made, 12), 1.2)]
+    monkeypatch.setattr("app.takeaway.picture.track_maps", lambda *_: switched)
+    drawn.append(StatePainter(made.found, made.state).paint(frame_of(made, 12), 1.2))
+    monkeypatch.setattr("app.takeaway.picture.track_maps", lambda *_: dataclasses.replace(tracks, switches=()))
+    drawn.append(StatePainter(made.found, made.state).paint(frame_of(made, 12), 1.2))
+    whole, short = (np.abs(one[:270].astype(int) - drawn[2][:270]).max() for one in drawn[:2])
+    assert whole == 0, "no token of this clip turns"
+    assert short > 0
+
+
+def muted(*tokens: int, **state) -> Order:
+    made = order(**state)
+    return dataclasses.replace(made, found=dataclasses.replace(made.found, muted=tokens))
+
+
+@pytest.mark.parametrize("view", ["some", "owner", "beside"])
+def test_a_muted_token_is_in_no_view_of_several(view):
+    """As if the network had made no such token; its number, colour and legend are gone as well."""
+    made, rgb = muted(2, view=view, smooth=False), frame_of(order(), 4)
+    without = order(view=view, tokens=(0, 1, 3, 4, 5), smooth=False)
+    drawn, chosen, all_of_them = (
+        one.painter.paint(rgb, 0.4) for one in (made, without, order(view=view, smooth=False))
+    )
+    assert (drawn != all_of_them).any()
+    if view == "owner":  # its places go to the others, and are not left clear
+        assert (drawn != chosen).any(axis=-1).mean() > 0.01
+    else:
+        np.testing.assert_array_equal(drawn, chosen)
+
+
+def test_a_muted_token_can_be_seen_alone_and_says_so():
+    made, plain = muted(2, view="one", tokens=(2,)), order(view="one", tokens=(2,))
+    rgb = frame_of(made, 4)
+    drawn, usual = made.painter.paint(rgb, 0.4), plain.painter.paint(rgb, 0.4)
+    np.testing.assert_array_equal(drawn[:270], usual[:270])
+    assert (drawn[270:] != usual[270:]).any(), "the legend says it"
+
+
+def test_tiles_say_which_token_is_muted():
+    rgb = frame_of(order(), 4)
+    drawn, usual = (made.painter.paint(rgb, 0.4) for made in (muted(2, view="grid"), order(view="grid")))
+    cols = np.nonzero((drawn != usual).any(axis=-1))[1]
+    columns = round((6 * rgb.shape[0] / rgb.shape[1] * 16 / 9) ** 0.5)
+    tile = drawn.shape[1] / columns
+    assert set((cols // tile).astype(int)) == {2 % columns}
+
+
+def test_with_all_tokens_muted_the_frame_is_plain():
+    made = muted(*range(6), view="some")
+    rgb = frame_of(made, 4)
+    np.testing.assert_array_equal(made.painter.paint(rgb, 0.4)[:270], enlarged(rgb))
 
 
 def test_hidden_maps_leave_the_frame():

@@ -169,6 +169,25 @@ def test_fingers_drag_too(strip):
     assert told(strip) == [(2, 4, 1)]
 
 
+def test_a_finger_that_scrolls_the_page_changes_no_part(strip):
+    show(strip, version=1, start=1.0, end=2.0)
+    strip.evaluate("() => { document.body.style.paddingBottom = '900px'; }")
+    film = strip.locator(".film").bounding_box()
+    touch = strip.context.new_cdp_session(strip)
+    for share in (0.3, 0.9):  # on the part, and outside it
+        point = {"x": film["x"] + share * film["width"], "y": film["y"] + film["height"] / 2}
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+        for step in range(1, 9):
+            moved = {"x": point["x"] + 1, "y": point["y"] - 6 * step}
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [moved]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        strip.wait_for_timeout(200)
+        assert strip.evaluate("scrollY") > 0
+        strip.evaluate("() => scrollTo(0, 0)")
+    assert spoken(strip) == ("1.00 seconds", "2.00 seconds")
+    assert told(strip) == []
+
+
 def test_a_variable_frame_rate_is_gone_through_frame_by_frame(strip):
     show(strip, version=1, steps=[400, 30_000, 400], duration=3.2)
     handle(strip, "Start").focus()
