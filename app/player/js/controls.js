@@ -65,7 +65,7 @@ export class Controls {
       player.hold(true);
       player.seek(Number(event.target.value));
     });
-    on(this.find(".scrub"), "change", () => player.hold(false));
+    on(this.find(".scrub"), "change pointerup pointercancel", () => player.hold(false));
     on(this.find('[data-set="opacity"]'), "input", (event) => player.set({ opacity: Number(event.target.value) }));
     on(this.find('[data-set="speed"]'), "change", (event) => player.clock.setSpeed(Number(event.target.value)));
     on(this.find('[data-set="scale"]'), "change", (event) => player.set({ scale: event.target.value }));
