@@ -212,7 +212,7 @@ def test_the_keyboard_goes_the_way_of_the_eye(app, browser):
         if is_over:
             break
         tops.append(top)
-    assert 30 < len(tops) < 70
+    assert 30 < len(tops) < 70, len(tops)
     assert all(after > before - 60 for before, after in itertools.pairwise(tops)), "never back up the page"
     page.close()
 
