@@ -73,16 +73,16 @@ def test_a_speed_chosen_while_a_lane_is_being_caught_up_is_that_of_all(lanes: Pa
     assert lanes.evaluate(RATES) == [[1.5, 1.5]] * 2
 
 
-def test_a_lane_that_comes_later_plays_at_the_speed_of_the_others(lanes: Page):
-    lanes.get_by_label("Speed of all lanes").select_option("2")
-    lanes.evaluate("() => lane_b.leave()")
-    lay(lanes, "b")
+def test_the_first_lane_brings_its_speed_and_the_others_take_it(lanes: Page):
+    lanes.evaluate("() => deck.leave()")
+    lanes.locator(".player").first.press(">")
+    assert lanes.evaluate(RATES) == [[1.5, 1.5], [1, 1]]
+    lanes.evaluate("() => deck.shadow.host.remove()")
+    put(lanes, DECK)
     lanes.evaluate("data => deck.show(data)", NEEDED)
-    lanes.wait_for_function(READY)
-    lanes.wait_for_function("() => lane_b.video.defaultPlaybackRate === 2")
-    lanes.evaluate("() => lane_b.video.load()")  # as a browser does on its own, which takes the default speed
-    lanes.wait_for_function(READY)
-    assert lanes.evaluate(RATES) == [[2, 2]] * 2
+    lanes.wait_for_function("() => lane_b.video.playbackRate === 1.5")
+    assert lanes.evaluate(RATES) == [[1.5, 1.5]] * 2, "the default as well, which a browser takes that loads anew"
+    expect(lanes.get_by_label("Speed of all lanes")).to_have_value("1.5")
 
 
 def test_controls_that_come_back_take_over_what_the_lanes_show(lanes: Page):
