@@ -20,13 +20,13 @@ from app.clips import BrowserClip, fit_within, resized
 from app.models import ModelChoice
 from app.results import Shown
 from app.takeaway.clips import frame_at
-from tokenlearner import doubt
-from tokenlearner.analysis.cause import FRACTIONS
-from tokenlearner.deletion import DeletionCurve, delete_most_attended
-from tokenlearner.doubt import Comparison
+from tokenlearner.analysis import doubt
+from tokenlearner.analysis.deletion import DeletionCurve, delete_most_attended
+from tokenlearner.analysis.doubt import Comparison
+from tokenlearner.analysis.needed import NeededTokens, tokens_needed
+from tokenlearner.analysis.patches import FRACTIONS
+from tokenlearner.analysis.shapley import EXACT_LIMIT, Baseline, ShapleyValues, token_values
 from tokenlearner.engine import Analysis, Engine, Progress
-from tokenlearner.needed import NeededTokens, tokens_needed
-from tokenlearner.shapley import EXACT_LIMIT, Baseline, ShapleyValues, token_values
 
 Kind = Literal["needed", "worth", "doubt"]
 MOST_ITEMS: Final = 12_000

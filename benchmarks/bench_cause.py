@@ -25,13 +25,13 @@ import torch
 from turns import compare as compare_with
 
 from tokenlearner import flops
-from tokenlearner.doubt import doubt_maps
+from tokenlearner.analysis.doubt import doubt_maps
+from tokenlearner.analysis.needed import tokens_needed
+from tokenlearner.analysis.shapley import token_values
+from tokenlearner.analysis.tracks import track
 from tokenlearner.engine import Analysis, AnalysisSettings, Engine, default_model_name
 from tokenlearner.engine.network import Choice, Network
 from tokenlearner.media import Sampling, VideoWriter, open_media
-from tokenlearner.needed import tokens_needed
-from tokenlearner.shapley import token_values
-from tokenlearner.tracks import track
 from tokenlearner.weights import load_model
 
 compare = functools.partial(compare_with, of="a full pass")

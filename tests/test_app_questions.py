@@ -13,11 +13,11 @@ from app.results import EVERYBODY, Shown
 from app.server import Server
 from tests.app_cases import LIMIT_S, request_for, tiny_choice, visit
 from tests.engine_cases import pictures, write_clip
-from tokenlearner.analysis.cause import FRACTIONS
+from tokenlearner.analysis.needed import tokens_needed
+from tokenlearner.analysis.shapley import token_values
 from tokenlearner.engine import AnalysisSettings, Progress
 from tokenlearner.errors import Cancelled, FeaturesGone
-from tokenlearner.needed import tokens_needed
-from tokenlearner.shapley import token_values
+from tokenlearner.evaluation.cause import FRACTIONS
 
 WORTH = Question(kind="worth", loc=1, num_tokens=4, class_index=2)
 NEEDED = Question(kind="needed", loc=3, num_tokens=6, group="class")

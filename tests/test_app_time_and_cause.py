@@ -20,13 +20,13 @@ from app.text import percent
 from app.timeline import SCALE, timeline_data
 from tests.engine_cases import V10, pictures, tiny_model, write_clip
 from tokenlearner import render
-from tokenlearner.deletion import delete_most_attended
-from tokenlearner.doubt import doubt_maps
+from tokenlearner.analysis.deletion import delete_most_attended
+from tokenlearner.analysis.doubt import doubt_maps
+from tokenlearner.analysis.needed import tokens_needed
+from tokenlearner.analysis.shapley import token_values
+from tokenlearner.analysis.tracks import Moment as TrackMoment
+from tokenlearner.analysis.tracks import frame_xy, prediction_moments, track
 from tokenlearner.engine import AnalysisSettings, Engine
-from tokenlearner.needed import tokens_needed
-from tokenlearner.shapley import token_values
-from tokenlearner.tracks import Moment as TrackMoment
-from tokenlearner.tracks import frame_xy, prediction_moments, track
 
 TIMES = [0.0, 0.1, 0.3, 0.4, 0.6, 0.7, 0.8]
 

@@ -11,7 +11,10 @@ import pytest
 
 FRONT_END = ("streamlit", "plotly", "app", "streamlit_app")
 
-ORDER = ("errors", "config", "flops layers media", "model", "weights", "engine", "cli", "__main__")
+ORDER = (
+    *("errors", "config", "flops layers media", "model", "weights", "engine"),
+    *("analysis", "evaluation", "training", "cli", "__main__"),
+)
 """Parts of the library; each may import those named before it (and parts that are not named here)."""
 
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts.split()}

@@ -7,7 +7,6 @@ from PIL import Image
 
 from tests.analysis_cases import COLOURS, SEEING, SEEING_VIDEO, photograph, seeing, seeing_video
 from tokenlearner import card_pictures
-from tokenlearner.analysis.collect import Choice
 from tokenlearner.card_pictures import (
     CLIPS,
     PHOTOGRAPHS,
@@ -21,6 +20,7 @@ from tokenlearner.card_pictures import (
 from tokenlearner.cli import main
 from tokenlearner.config import ModelConfig
 from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.evaluation.collect import Choice
 from tokenlearner.samples import list_samples
 from tokenlearner.weights import load_checkpoint, untrained
 

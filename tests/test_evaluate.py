@@ -7,16 +7,16 @@ import torch
 
 from tests.analysis_cases import SEEING, photograph, photograph_folder, seeing, sequences_tar
 from tokenlearner import flops
-from tokenlearner.analysis.collect import maps_of
-from tokenlearner.analysis.evaluate import EvaluateSettings, accuracy, evaluate, random_rival
 from tokenlearner.analysis.maps import quality
-from tokenlearner.analysis.pictures import known_labels
-from tokenlearner.analysis.results import Evaluation
 from tokenlearner.cli import main
 from tokenlearner.config import ModelConfig, TokenLearnerConfig
 from tokenlearner.data.dataset import read_image_set, save_split, split_by_file
 from tokenlearner.engine.geometry import plan_geometry
 from tokenlearner.errors import ConfigError, DataError
+from tokenlearner.evaluation.collect import maps_of
+from tokenlearner.evaluation.evaluate import EvaluateSettings, accuracy, evaluate, random_rival
+from tokenlearner.evaluation.pictures import known_labels
+from tokenlearner.evaluation.results import Evaluation
 from tokenlearner.weights import save_checkpoint, untrained
 
 

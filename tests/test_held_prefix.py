@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from tests.engine_cases import pictures, write_clip
+from tests.test_analysis_shapley import by_permutations, probability
 from tests.test_engine import CPU, TIMES
-from tests.test_shapley import by_permutations, probability
 from tests.timm_cases import tiny_timm
-from tokenlearner.doubt import doubt_maps
+from tokenlearner.analysis.doubt import doubt_maps
+from tokenlearner.analysis.shapley import BASELINES, BESIDE, token_values
 from tokenlearner.engine import AnalysisSettings, Engine
-from tokenlearner.shapley import BASELINES, BESIDE, token_values
 
 CLASS = 3
 KINDS = ("class token", "registers", "average beside a class token", "attention pooling of all", "distilled")

@@ -18,10 +18,10 @@ from app.takeaway.files import COLUMNS, KINDS, Order, file_stem, gif_frames, har
 from app.takeaway.picture import StatePainter
 from tests.takeaway_cases import FRAMES, analysed
 from tokenlearner import render
+from tokenlearner.analysis.switches import Switch
+from tokenlearner.analysis.tracks import track
 from tokenlearner.errors import Cancelled
 from tokenlearner.palette import token_color
-from tokenlearner.switches import Switch
-from tokenlearner.tracks import track
 
 
 def order(kind: str = "video", **state) -> Order:

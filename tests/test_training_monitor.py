@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.test_training_loop import NAMES, tiny_data, tiny_recipe
-from tokenlearner.analysis.collect import map_quality
+from tokenlearner.evaluation.collect import map_quality
 from tokenlearner.layers import init_map_logits_
 from tokenlearner.model import TokenLearnerViT
 from tokenlearner.training.augment import centre_crops

@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from tokenlearner.analysis.collect import Choice, evaluating, run_choices
 from tokenlearner.analysis.maps import as_shares
 from tokenlearner.cards import discard, maps_picture, temporary_path
 from tokenlearner.engine.geometry import Geometry, plan_geometry
 from tokenlearner.errors import CheckpointError, ConfigError
+from tokenlearner.evaluation.collect import Choice, evaluating, run_choices
 from tokenlearner.media import Sampling, open_media
 from tokenlearner.palette import HEAT_LUT, text_color_on, token_color, token_number
 from tokenlearner.render import clip_scale, draw_text, mark_unseen, measure_text, overlay_heat

@@ -12,8 +12,8 @@ from app.explore.page import Here
 from app.fragments import fragment
 from app.results import Shown
 from app.timeline import timeline
+from tokenlearner.analysis.tracks import track
 from tokenlearner.engine import Analysis
-from tokenlearner.tracks import track
 
 TIME: Final = "Over time"
 OVERLAP: Final = "Overlap"

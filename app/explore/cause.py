@@ -12,8 +12,8 @@ from app.explore.page import Here
 from app.questions import Question, rows_for
 from app.results import Shown
 from app.text import plain, rows_of
+from tokenlearner.analysis.shapley import BASELINES, EXACT_LIMIT, Baseline, ShapleyValues
 from tokenlearner.engine import Analysis
-from tokenlearner.shapley import BASELINES, EXACT_LIMIT, Baseline, ShapleyValues
 
 _BASELINE: Final = "baseline"
 _NAMES: Final[dict[Baseline, str]] = {"dropped": "dropped", "mean": "its mean over time", "blank": "an empty picture's"}

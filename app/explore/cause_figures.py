@@ -16,11 +16,11 @@ from app.questions import Moment
 from app.text import class_label, percent
 from tokenlearner import render
 from tokenlearner.agreement import softmax
-from tokenlearner.deletion import ATTENDED, CENTRE, DeletionCurve
+from tokenlearner.analysis.deletion import ATTENDED, CENTRE, DeletionCurve
+from tokenlearner.analysis.shapley import ShapleyValues
 from tokenlearner.engine import Analysis
 from tokenlearner.media import encode_jpeg
 from tokenlearner.palette import hex_color, token_color, token_name
-from tokenlearner.shapley import ShapleyValues
 
 _TOP: Final = 3
 _QUALITY: Final = 82

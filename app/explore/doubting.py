@@ -13,7 +13,7 @@ from app.questions import Doubt, Moment, Question, doubt_rows
 from app.results import Shown
 from app.server import compute_devices
 from app.text import percent, plain, rows_of, seconds
-from tokenlearner.doubt import Comparison
+from tokenlearner.analysis.doubt import Comparison
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import format_weight
 

@@ -11,9 +11,9 @@ from app.explore.page import Here
 from app.questions import Question
 from app.results import Shown
 from app.text import percent, plain, significant
+from tokenlearner.analysis.needed import MAX_TOTAL_VARIATION, MIN_TOP1, NeededTokens
+from tokenlearner.analysis.tracks import Tracks
 from tokenlearner.engine import Analysis
-from tokenlearner.needed import MAX_TOTAL_VARIATION, MIN_TOP1, NeededTokens
-from tokenlearner.tracks import Tracks
 
 
 def draw(at: Here, shown: Shown, found: Analysis, tracks: Tracks, unit: CountUnit) -> None:

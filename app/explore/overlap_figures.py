@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from app.charts import CountUnit
 from app.text import operations, percent
-from tokenlearner.needed import NeededTokens
+from tokenlearner.analysis.needed import NeededTokens
 from tokenlearner.palette import hex_color, text_color_on, token_color, token_name, token_number
 
 

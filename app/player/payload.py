@@ -30,8 +30,8 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from tokenlearner.analysis.maps import as_shares
+from tokenlearner.analysis.switches import find_switches
 from tokenlearner.palette import HEAT_LUT, hex_color, is_share, token_color, token_number
-from tokenlearner.switches import find_switches
 
 MAGIC: Final = b"TLP1"
 ALIGNMENT: Final = 8

@@ -22,12 +22,12 @@ from app.takeaway.document import write_html
 from app.takeaway.picture import Picture, StatePainter
 from app.text import size
 from tokenlearner import render
+from tokenlearner.analysis.tracks import track_maps
 from tokenlearner.engine import Analysis
 from tokenlearner.errors import Cancelled, ConfigError
 from tokenlearner.export import UNTRAINED_MARK, write_maps, write_summary
 from tokenlearner.media import MediaReader, VideoWriter, encode_png
 from tokenlearner.palette import token_number
-from tokenlearner.tracks import track_maps
 
 HTML_LIMIT: Final = 10_000_000
 """Bytes that an HTML file stays below, if the clip can be made so small."""

@@ -10,10 +10,10 @@ from jaxtyping import Float32, UInt8
 
 from app.player.payload import PlayerState
 from tokenlearner import render
+from tokenlearner.analysis.tracks import track_maps, trail
 from tokenlearner.engine import Analysis
 from tokenlearner.export import UNTRAINED_MARK, token_legend
 from tokenlearner.palette import text_color_on, token_color, token_number
-from tokenlearner.tracks import track_maps, trail
 
 Picture = UInt8[np.ndarray, "height width 3"]
 

@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from app.components import component
 from app.text import clock, percent
+from tokenlearner.analysis.switches import HEURISTIC
+from tokenlearner.analysis.tracks import Moment, Tracks, frame_xy, path_length, prediction_moments
 from tokenlearner.engine import Analysis
 from tokenlearner.palette import format_weight, hex_color, is_share, token_color, token_name, token_number
-from tokenlearner.switches import HEURISTIC
-from tokenlearner.tracks import Moment, Tracks, frame_xy, path_length, prediction_moments
 
 _FOLDER: Final = Path(__file__).parent
 SCALE: Final = 1000

@@ -20,9 +20,9 @@ from tests.browser.bare import put
 from tests.browser.playing import press, seek, update, weights
 from tests.engine_cases import V10, pictures, tiny_model, write_clip
 from tokenlearner import render
+from tokenlearner.analysis.tracks import track
 from tokenlearner.engine import Analysis, AnalysisSettings, Engine
 from tokenlearner.palette import format_weight
-from tokenlearner.tracks import track
 
 pytestmark = pytest.mark.browser
 

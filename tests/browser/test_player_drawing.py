@@ -27,8 +27,8 @@ from tests.browser.playing import (
     seek,
 )
 from tokenlearner import render
+from tokenlearner.analysis.tracks import track_maps
 from tokenlearner.palette import UNIT_SHARE, UNIT_SIGMOID, format_weight, token_color
-from tokenlearner.tracks import track_maps
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ from app.timeline import timeline_data
 from tests.browser.bare import put
 from tests.browser.playing import press, seek
 from tests.browser.test_pinned_place import FRAMES, packed, seen
-from tokenlearner.tracks import track
+from tokenlearner.analysis.tracks import track
 
 pytestmark = pytest.mark.browser
 

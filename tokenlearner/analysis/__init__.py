@@ -1,4 +1,1 @@
-"""Numbers about token maps: what they look like, what they look at, and what naive maps would reach.
-
-`maps` and `objects` are NumPy alone; `collect`, `cause` and `evaluate` run networks and import torch.
-"""
+"""Numbers about one analysis: what maps look like, how tokens move, what each is worth, what doubt is left."""

@@ -11,8 +11,8 @@ from tokenlearner.cli.again import command
 from tokenlearner.cli.tables import DASH, label, table, two
 
 if TYPE_CHECKING:
-    from tokenlearner.analysis.results import ClipEvaluation, FollowingResult
     from tokenlearner.data.dataset import ImageSet
+    from tokenlearner.evaluation.results import ClipEvaluation, FollowingResult
     from tokenlearner.weights import LoadedModel
 
 _LEGEND: Final = """\
@@ -31,8 +31,8 @@ def measure(
     args: argparse.Namespace, loaded: LoadedModel, images: ImageSet, tell: Callable[[str, int, int | None], None]
 ) -> ClipEvaluation:
     """Run the evaluation that the command's arguments ask for."""
-    from tokenlearner.analysis.clips import CLIP_TOKENS, DEFAULT_CLIPS, ClipEvaluateSettings, evaluate_clips
     from tokenlearner.engine.device import pick_device
+    from tokenlearner.evaluation.clips import CLIP_TOKENS, DEFAULT_CLIPS, ClipEvaluateSettings, evaluate_clips
     from tokenlearner.weights import load_model
 
     settings = ClipEvaluateSettings(

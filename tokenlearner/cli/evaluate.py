@@ -21,8 +21,8 @@ from tokenlearner.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from tokenlearner.analysis.objects import ObjectMass
-    from tokenlearner.analysis.results import ClipEvaluation, Evaluation
     from tokenlearner.data.dataset import ImageSet
+    from tokenlearner.evaluation.results import ClipEvaluation, Evaluation
     from tokenlearner.weights import LoadedModel
 
 _IMAGE_MODEL: Final = "photos110-elastic"
@@ -90,11 +90,11 @@ def run(args: argparse.Namespace) -> int:
     # Imported late: `--help` must not wait for torch.
     from tqdm import tqdm
 
-    from tokenlearner.analysis.collect import DEFAULT_TOKENS
-    from tokenlearner.analysis.evaluate import EvaluateSettings, evaluate
-    from tokenlearner.analysis.results import Evaluation
     from tokenlearner.cli import clips
     from tokenlearner.engine.device import pick_device
+    from tokenlearner.evaluation.collect import DEFAULT_TOKENS
+    from tokenlearner.evaluation.evaluate import EvaluateSettings, evaluate
+    from tokenlearner.evaluation.results import Evaluation
     from tokenlearner.weights import load_model
 
     settings = EvaluateSettings(
@@ -291,8 +291,8 @@ def _write_json(path: Path, found: Evaluation | ClipEvaluation) -> None:
 
 def _update_card(loaded: LoadedModel, found: Evaluation | ClipEvaluation) -> None:
     """Replace the measured table in the card's files; the weights, and so their hash, stay as they are."""
-    from tokenlearner.analysis.card_metrics import card_metrics, clip_card_metrics
-    from tokenlearner.analysis.results import Evaluation
+    from tokenlearner.evaluation.card_metrics import card_metrics, clip_card_metrics
+    from tokenlearner.evaluation.results import Evaluation
 
     assert loaded.path is not None
     measured = card_metrics(found) if isinstance(found, Evaluation) else clip_card_metrics(found)

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64, UInt8
 
 from tokenlearner.agreement import softmax
-from tokenlearner.analysis.cause import FRACTIONS, area, by_weight, delete_patches
 from tokenlearner.analysis.maps import as_shares
 from tokenlearner.analysis.objects import centre_prior
+from tokenlearner.analysis.patches import FRACTIONS, area, by_weight, delete_patches
 from tokenlearner.engine import Analysis, Engine
 from tokenlearner.engine.waiting import aside
 from tokenlearner.errors import ConfigError

@@ -12,11 +12,19 @@ import torch
 
 from tests.engine_cases import FUSED, TINY, V10, VIDEO, pictures, tiny_model, write_clip, write_photo
 from tests.test_engine import CPU, HALF, TIMES
+from tokenlearner.analysis.shapley import (
+    BASELINES,
+    EXACT_LIMIT,
+    _gains,
+    _masks_of,
+    draw_orders,
+    exact_weights,
+    token_values,
+)
 from tokenlearner.config import TokenLearnerConfig
 from tokenlearner.engine import AnalysisSettings, Engine
 from tokenlearner.engine.batching import Batcher
 from tokenlearner.errors import Cancelled, ConfigError, FeaturesGone
-from tokenlearner.shapley import BASELINES, EXACT_LIMIT, _gains, _masks_of, draw_orders, exact_weights, token_values
 
 CLASS = 3
 V10_MEAN = dataclasses.replace(V10, token_learner=dataclasses.replace(V10.token_learner, pooling="mean"))
@@ -170,7 +178,7 @@ def test_a_module_of_64_tokens_is_sampled(tmp_path):
 
 
 def test_more_tokens_than_the_limit_are_sampled_unless_asked(engine, found, monkeypatch):
-    monkeypatch.setattr("tokenlearner.shapley.EXACT_LIMIT", 3)
+    monkeypatch.setattr("tokenlearner.analysis.shapley.EXACT_LIMIT", 3)
     assert not token_values(engine, found, CLASS, rows=[0]).exact
     assert token_values(engine, found, CLASS, rows=[0], exact=True).exact
     assert 8 <= EXACT_LIMIT <= 10

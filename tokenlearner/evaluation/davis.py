@@ -15,14 +15,14 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from PIL import Image
 
-from tokenlearner.analysis.collect import Choice, Picture, collect
 from tokenlearner.analysis.maps import Shares, regrid_shares
 from tokenlearner.analysis.objects import PEAK_FRACTION, Fractions, centre_prior, mass, mean_maps, peak_fraction
-from tokenlearner.analysis.pictures import mask_fractions
-from tokenlearner.analysis.results import VideoMass
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import Resize, plan_geometry
 from tokenlearner.errors import DataError
+from tokenlearner.evaluation.collect import Choice, Picture, collect
+from tokenlearner.evaluation.pictures import mask_fractions
+from tokenlearner.evaluation.results import VideoMass
 from tokenlearner.model import TokenLearnerViT
 
 _MASK_THRESHOLD = 128

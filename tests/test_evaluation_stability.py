@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tokenlearner.analysis import stability
 from tokenlearner.analysis.maps import as_shares, regrid_part
-from tokenlearner.analysis.stability import FIRST_VIEW
+from tokenlearner.evaluation import stability
+from tokenlearner.evaluation.stability import FIRST_VIEW
 
 
 def gradient(height: int, width: int) -> np.ndarray:

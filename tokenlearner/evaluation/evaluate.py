@@ -16,19 +16,19 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from tokenlearner import flops
-from tokenlearner.analysis import cause, davis
-from tokenlearner.analysis.collect import DEFAULT_TOKENS, Choice, Collected, Picture, choices_of, collect
 from tokenlearner.analysis.maps import Shares, quality
 from tokenlearner.analysis.objects import Fractions, ObjectMass, mass, matched_share, mean_maps, object_mass
-from tokenlearner.analysis.pictures import Photographs, known_labels, scene_fractions
-from tokenlearner.analysis.results import ChoiceResult, CollageResult, Evaluation, MeaningResult, VideoMass
-from tokenlearner.analysis.scenes import Scene
-from tokenlearner.analysis.stability import FIRST_VIEW, shifted_view, stability, view, zoomed_view
 from tokenlearner.config import ModelConfig
 from tokenlearner.data.dataset import ImageSet
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import Resize, plan_geometry
 from tokenlearner.errors import ConfigError
+from tokenlearner.evaluation import cause, davis
+from tokenlearner.evaluation.collect import DEFAULT_TOKENS, Choice, Collected, Picture, choices_of, collect
+from tokenlearner.evaluation.pictures import Photographs, known_labels, scene_fractions
+from tokenlearner.evaluation.results import ChoiceResult, CollageResult, Evaluation, MeaningResult, VideoMass
+from tokenlearner.evaluation.scenes import Scene
+from tokenlearner.evaluation.stability import FIRST_VIEW, shifted_view, stability, view, zoomed_view
 from tokenlearner.layers import TokenLearnerV11, init_map_logits_
 from tokenlearner.model import TokenLearnerViT
 from tokenlearner.weights import LoadedModel, random_twin

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tokenlearner.analysis.cause import Deletion
-from tokenlearner.analysis.following import Following
 from tokenlearner.analysis.maps import MapQuality
 from tokenlearner.analysis.objects import ObjectMass
-from tokenlearner.analysis.stability import Stability
+from tokenlearner.evaluation.cause import Deletion
+from tokenlearner.evaluation.following import Following
+from tokenlearner.evaluation.stability import Stability
 
 FORMAT: Final = "tokenlearner-evaluation-1"
 CLIPS_FORMAT: Final = "tokenlearner-clip-evaluation-1"

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tests.analysis_cases import SEEING, photograph, seeing_model
-from tokenlearner.analysis.collect import Choice, choices_of, collect, map_quality, maps_of, object_mass_of
 from tokenlearner.analysis.maps import as_shares, regrid_mean
 from tokenlearner.config import ModelConfig, TokenLearnerConfig, named_config
 from tokenlearner.errors import ConfigError
+from tokenlearner.evaluation.collect import Choice, choices_of, collect, map_quality, maps_of, object_mass_of
 from tokenlearner.model import TokenLearnerViT
 
 RANDOM = dataclasses.replace(SEEING, embed_dim=12, num_heads=3)

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from tokenlearner.analysis.collect import Choice, Picture, evaluating, maps_of, run_maps
-from tokenlearner.analysis.davis import SequenceFile, read_frames
-from tokenlearner.analysis.following import Following, following, frame_difference, kept_over_all, of_uniform_map
 from tokenlearner.analysis.maps import Shares, regrid_shares
 from tokenlearner.analysis.objects import Fractions, centre_prior, mean_maps
-from tokenlearner.analysis.pictures import mask_fractions
-from tokenlearner.analysis.results import FollowingResult, SequencesResult
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import Resize, plan_geometry
 from tokenlearner.errors import DataError
+from tokenlearner.evaluation.collect import Choice, Picture, evaluating, maps_of, run_maps
+from tokenlearner.evaluation.davis import SequenceFile, read_frames
+from tokenlearner.evaluation.following import Following, following, frame_difference, kept_over_all, of_uniform_map
+from tokenlearner.evaluation.pictures import mask_fractions
+from tokenlearner.evaluation.results import FollowingResult, SequencesResult
 from tokenlearner.model import TokenLearnerViT
 
 TOKENS: Final = "tokens"

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tokenlearner.analysis import scenes
-from tokenlearner.analysis.scenes import Cutout
+from tokenlearner.evaluation import scenes
+from tokenlearner.evaluation.scenes import Cutout
 
 RED = (220, 20, 10)
 

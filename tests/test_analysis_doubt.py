@@ -11,8 +11,8 @@ import torch
 from tests.engine_cases import V10, VIDEO, pictures, tiny_model, write_clip, write_photo
 from tests.test_engine import CPU, HALF
 from tokenlearner.agreement import Agreement
-from tokenlearner.deletion import DeletionCurve, delete_most_attended
-from tokenlearner.doubt import (
+from tokenlearner.analysis.deletion import DeletionCurve, delete_most_attended
+from tokenlearner.analysis.doubt import (
     Comparison,
     analyze_random,
     doubt_maps,

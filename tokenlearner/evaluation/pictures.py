@@ -9,15 +9,15 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
-from tokenlearner.analysis.collect import Picture
 from tokenlearner.analysis.maps import regrid_mean
 from tokenlearner.analysis.objects import Fractions
-from tokenlearner.analysis.scenes import Cutout, Scene, collage, cut_out, place
 from tokenlearner.config import ModelConfig
 from tokenlearner.data.cutouts import white_ground_mask
 from tokenlearner.data.dataset import ImageSet
 from tokenlearner.engine.geometry import Geometry, Resize, plan_geometry
 from tokenlearner.errors import DataError
+from tokenlearner.evaluation.collect import Picture
+from tokenlearner.evaluation.scenes import Cutout, Scene, collage, cut_out, place
 
 PLACEMENTS: Final = 3
 MAX_KEPT_GROUNDS: Final = 200

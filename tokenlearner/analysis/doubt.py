@@ -3,7 +3,7 @@
 The same features go through the same blocks, but other maps pool them: even ones, maps whose weights are moved to
 random places, maps of another moment. Where the prediction stays, it does not rest on where these tokens look.
 Beside them stands the same network with random weights, whose maps can look convincing without meaning anything.
-`tokenlearner.deletion` asks the pixels. `sentence` says in words what all of it shows.
+`tokenlearner.analysis.deletion` asks the pixels. `sentence` says in words what all of it shows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from tokenlearner.agreement import Agreement, agreement, softmax
-from tokenlearner.deletion import ATTENDED, CENTRE, DeletionCurve
+from tokenlearner.analysis.deletion import ATTENDED, CENTRE, DeletionCurve
 from tokenlearner.engine import Analysis, Engine, HeldTokens
 from tokenlearner.engine.progress import ProgressCallback
 from tokenlearner.errors import ConfigError

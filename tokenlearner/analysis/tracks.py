@@ -14,9 +14,9 @@ from jaxtyping import Float, Float64
 
 from tokenlearner.agreement import softmax, total_variation
 from tokenlearner.analysis.maps import as_shares, centroid, entropy, peak
+from tokenlearner.analysis.switches import Switch, SwitchRule, cosine, find_switches
 from tokenlearner.engine import Analysis, Geometry
 from tokenlearner.errors import ConfigError
-from tokenlearner.switches import Switch, SwitchRule, cosine, find_switches
 
 _ROUNDING: Final = 1e-5  # relative: a uniform map in float32 gives no patch more than its share
 
@@ -49,7 +49,7 @@ class Tracks:
         stability: Cosine between each map and that of the step before, 0..1; the first step has none, so one
             entry less.
         map_change: `1 -` the mean of `stability` over tokens: how much all maps change from step to step, 0..1.
-        switches: When tokens turn to another subject: a heuristic, see `tokenlearner.switches`.
+        switches: When tokens turn to another subject: a heuristic, see `tokenlearner.analysis.switches`.
         redundancy: Cosine between the maps of two tokens, mean over the steps, 0 disjoint .. 1 equal; symmetric.
         coverage: Share of the patches to which some token gives more than the uniform share, 0..1, per step.
         effective_tokens: Between 1 (all tokens look at the same) and the number of tokens (none overlap): the

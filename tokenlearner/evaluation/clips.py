@@ -17,14 +17,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from tokenlearner import flops
-from tokenlearner.analysis import davis
-from tokenlearner.analysis.collect import Choice, choices_of, evaluating, run_choices, run_maps
-from tokenlearner.analysis.evaluate import random_rival
-from tokenlearner.analysis.following import frame_difference
 from tokenlearner.analysis.maps import as_shares, quality, regrid_mean
-from tokenlearner.analysis.pictures import known_labels
-from tokenlearner.analysis.results import ClipChoiceResult, ClipEvaluation, SequencesResult
-from tokenlearner.analysis.sequences import Runs, follow_sequences
 from tokenlearner.config import ModelConfig
 from tokenlearner.data.dataset import ImageSet
 from tokenlearner.data.moving import MOTIONS, Clips, ClipSettings, freeze, make_clips
@@ -32,6 +25,13 @@ from tokenlearner.data.photos import Cutouts, Photos, cut_out
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import Resize
 from tokenlearner.errors import ConfigError
+from tokenlearner.evaluation import davis
+from tokenlearner.evaluation.collect import Choice, choices_of, evaluating, run_choices, run_maps
+from tokenlearner.evaluation.evaluate import random_rival
+from tokenlearner.evaluation.following import frame_difference
+from tokenlearner.evaluation.pictures import known_labels
+from tokenlearner.evaluation.results import ClipChoiceResult, ClipEvaluation, SequencesResult
+from tokenlearner.evaluation.sequences import Runs, follow_sequences
 from tokenlearner.weights import LoadedModel
 
 DEFAULT_CLIPS: Final = 384

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenlearner.analysis.maps import MapQuality
 from tokenlearner.analysis.objects import ObjectMass
-from tokenlearner.analysis.results import ChoiceResult, ClipEvaluation, Evaluation, FollowingResult
+from tokenlearner.evaluation.results import ChoiceResult, ClipEvaluation, Evaluation, FollowingResult
 
 _DIGITS = 5
 """Of a share: three in percent, and one more so that rounding again does not move the third."""

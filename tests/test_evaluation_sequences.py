@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from tests.analysis_cases import SEEING_VIDEO, seeing, seeing_model, sequences_tar
-from tokenlearner.analysis.collect import Choice
-from tokenlearner.analysis.davis import list_sequences, read_frames, video_mass
-from tokenlearner.analysis.evaluate import random_rival
 from tokenlearner.analysis.maps import regrid_mean
 from tokenlearner.analysis.objects import mass
-from tokenlearner.analysis.results import FollowingResult, SequencesResult
-from tokenlearner.analysis.sequences import follow_sequences
 from tokenlearner.engine.device import ComputeDevice
 from tokenlearner.engine.geometry import plan_geometry
 from tokenlearner.errors import DataError
+from tokenlearner.evaluation.collect import Choice
+from tokenlearner.evaluation.davis import list_sequences, read_frames, video_mass
+from tokenlearner.evaluation.evaluate import random_rival
+from tokenlearner.evaluation.results import FollowingResult, SequencesResult
+from tokenlearner.evaluation.sequences import follow_sequences
 from tokenlearner.model import TokenLearnerViT
 from tokenlearner.weights import untrained
 

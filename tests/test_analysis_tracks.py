@@ -11,11 +11,9 @@ from tests.engine_cases import TINY, pictures, tiny_model, write_clip
 from tests.test_engine import CPU
 from tokenlearner import flops
 from tokenlearner.agreement import Agreement, agreement, softmax, total_variation
-from tokenlearner.engine import AnalysisSettings, Engine
-from tokenlearner.errors import Cancelled, ConfigError
-from tokenlearner.needed import Tried, smallest_that_stays, tokens_needed
-from tokenlearner.switches import SwitchRule, find_switches
-from tokenlearner.tracks import (
+from tokenlearner.analysis.needed import Tried, smallest_that_stays, tokens_needed
+from tokenlearner.analysis.switches import SwitchRule, find_switches
+from tokenlearner.analysis.tracks import (
     covered,
     effective_number,
     frame_xy,
@@ -28,6 +26,8 @@ from tokenlearner.tracks import (
     track_maps,
     trail,
 )
+from tokenlearner.engine import AnalysisSettings, Engine
+from tokenlearner.errors import Cancelled, ConfigError
 
 GRID = (7, 11)
 

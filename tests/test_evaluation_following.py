@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tokenlearner.analysis.following import following, frame_difference, kept_over_all, of_uniform_map
+from tokenlearner.evaluation.following import following, frame_difference, kept_over_all, of_uniform_map
 
 
 def moment(*tokens: list[list[float]]) -> np.ndarray:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.analysis_cases import COLOURS, seeing_model
-from tokenlearner.analysis.cause import area, by_weight, delete_patches, deletion
-from tokenlearner.analysis.collect import Choice, Collected, collect
+from tokenlearner.analysis.patches import area, by_weight, delete_patches
+from tokenlearner.evaluation.cause import deletion
+from tokenlearner.evaluation.collect import Choice, Collected, collect
 
 GRID = (3, 2)
 GREY = np.array([90, 100, 110], dtype=np.uint8)

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from tests.analysis_cases import SEEING, seeing, sequences_tar
-from tokenlearner.analysis.collect import Choice
-from tokenlearner.analysis.davis import list_sequences, video_mass
-from tokenlearner.analysis.evaluate import random_rival
-from tokenlearner.analysis.results import VideoMass
 from tokenlearner.errors import DataError
+from tokenlearner.evaluation.collect import Choice
+from tokenlearner.evaluation.davis import list_sequences, video_mass
+from tokenlearner.evaluation.evaluate import random_rival
+from tokenlearner.evaluation.results import VideoMass
 
 
 def png(array: np.ndarray) -> bytes:
