@@ -238,7 +238,8 @@ def test_what_does_not_fit_is_named(change, message):
 
 
 @pytest.mark.parametrize(
-    "state", [PlayerState(), PlayerState(time_s=1.25, view="owner", tokens=(3, 1), pin=(0.5, 0.25))]
+    "state",
+    [PlayerState(), PlayerState(tokens=()), PlayerState(time_s=1.25, view="owner", tokens=(3, 1), pin=(0.5, 0.25))],
 )
 def test_a_state_survives_json(state):
     assert PlayerState.from_dict(json.loads(json.dumps(state.to_dict()))) == state

@@ -69,6 +69,15 @@ def test_a_photo_has_no_clip_and_the_plain_network_no_maps():
     np.testing.assert_array_equal(png(KINDS["png"].make(made)), frame_of(made, 0))
 
 
+@pytest.mark.parametrize("view", ["some", "owner"])
+def test_where_no_token_is_on_show_the_frame_is_as_it_was(view):
+    made = order("image", view=view, tokens=())
+    picture = png(KINDS["png"].make(made))
+    frame = frame_of(made, 0)
+    rows = frame.shape[0] * picture.shape[1] // frame.shape[1]
+    np.testing.assert_array_equal(picture[:rows], enlarged(frame, picture.shape[1] // frame.shape[1]))
+
+
 def test_the_video_plays_everywhere_and_keeps_the_times():
     made = order(view="owner")
     with av.open(io.BytesIO(KINDS["mp4"].make(made))) as container:

@@ -115,6 +115,11 @@ def test_muted_and_solo_tokens_are_told_as_people_count(tmp_path):
     assert link.read({"item": "sample:cat", "mute": "5.2.5.0.x.-3."}).desk == Pressed(muted=(1, 4))
 
 
+@pytest.mark.parametrize(("said", "tokens"), [("0", ()), ("3.1", (0, 2)), ("", None), ("x", None)])
+def test_no_token_at_all_can_be_on_show(said, tokens):
+    assert link.read({"item": "sample:cat", "tokens": said}).state.tokens == tokens
+
+
 @pytest.mark.parametrize("query", [{}, {"item": "cat"}, {"item": "../etc/passwd"}, {"item": "sample:" + "x" * 200}])
 def test_an_address_that_asks_for_nothing_is_no_link(query):
     assert link.read(query) is None

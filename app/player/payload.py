@@ -48,7 +48,7 @@ class PlayerState:
     Attributes:
         time_s: Presentation time on the source's clock.
         view: "one", "some", "owner", "grid" or "beside".
-        tokens: Indices in the model of the tokens on show; empty for the player's own choice.
+        tokens: Indices in the model of the tokens on show; None for the player's own choice.
         pin: Pinned place as (x, y), 0..1 across and down the area that the model saw.
         base: "one", "some" or "owner": what lies on the right of the divider in the view "beside".
         opacity: Of the maps, 0..1.
@@ -61,7 +61,7 @@ class PlayerState:
 
     time_s: float = 0.0
     view: str = "some"
-    tokens: tuple[int, ...] = ()
+    tokens: tuple[int, ...] | None = None
     pin: tuple[float, float] | None = None
     base: str = "some"
     opacity: float = 0.7
@@ -73,7 +73,7 @@ class PlayerState:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary; `from_dict` is its inverse."""
-        return {**dataclasses.asdict(self), "tokens": list(self.tokens)}
+        return {**dataclasses.asdict(self), "tokens": None if self.tokens is None else list(self.tokens)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlayerState:
@@ -84,7 +84,7 @@ class PlayerState:
         return cls(
             time_s=max(0.0, _number(data.get("time_s"), 0.0)),
             view=_one_of(VIEWS, data.get("view"), usual.view),
-            tokens=tuple(t for t in tokens if type(t) is int and t >= 0) if isinstance(tokens, list | tuple) else (),
+            tokens=_tokens(tokens) if isinstance(tokens, list | tuple) else None,
             pin=None if place is None else (place[0], place[1]),
             base=_one_of(SINGLE_VIEWS, data.get("base"), usual.base),
             opacity=_share(data.get("opacity"), usual.opacity),
@@ -94,6 +94,12 @@ class PlayerState:
             hidden=bool(data.get("hidden", usual.hidden)),
             divider=_share(data.get("divider"), usual.divider),
         )
+
+
+def _tokens(sent: Sequence[object]) -> tuple[int, ...] | None:
+    """The indices among what was sent; None if there is none where some were meant."""
+    known = tuple(token for token in sent if type(token) is int and token >= 0)
+    return known if known or not sent else None
 
 
 def _number(value: object, otherwise: float) -> float:

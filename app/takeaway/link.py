@@ -17,6 +17,7 @@ from tokenlearner.media import Sampling
 from tokenlearner.palette import token_number
 
 _KEY_SIGNS: Final = 16
+_NO_TOKENS: Final = "0"
 """Signs of a file's SHA-256 that a link holds: enough to know it again, and nothing about what it shows."""
 
 
@@ -137,7 +138,7 @@ def _state(query: Mapping[str, str]) -> PlayerState:
         "time_s": _decimal(query.get("t", "")),
         "view": query.get("view"),
         "base": query.get("base"),
-        "tokens": _tokens(query.get("tokens", "")),
+        "tokens": [] if query.get("tokens") == _NO_TOKENS else _tokens(query.get("tokens", "")) or None,
         "pin": pin if len(pin) == 2 and None not in pin else None,
         "opacity": _decimal(query.get("opacity", "")),
         "smooth": query.get("smooth") != "0",

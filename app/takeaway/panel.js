@@ -7,6 +7,7 @@ import { keepMounted } from "../js/mount.js";
 
 const LOOK_MS = 600;
 const PLAYING_MS = 2500;
+const NO_TOKENS = "0";
 const USUAL = { view: "some", base: "some", opacity: 0.7, smooth: true, scale: "fixed", trails: false, hidden: false, divider: 0.5 };
 
 /** Views that were brought back on this page: a rerun must not do it again. */
@@ -18,7 +19,7 @@ function viewParameters(view, allTokens) {
   if (view.time_s > 0) said.t = String(Math.round(view.time_s * 1000) / 1000);
   for (const name of ["view", "scale"]) if (view[name] !== USUAL[name]) said[name] = view[name];
   if (view.view === "beside" && view.base !== USUAL.base) said.base = view.base;
-  if (view.tokens.length && view.tokens.length !== allTokens) said.tokens = view.tokens.map((id) => id + 1).join(".");
+  if (view.tokens.length !== allTokens) said.tokens = view.tokens.map((id) => id + 1).join(".") || NO_TOKENS;
   if (view.pin) said.pin = view.pin.map((share) => share.toFixed(4)).join("_");
   if (view.opacity !== USUAL.opacity) said.opacity = String(view.opacity);
   if (!view.smooth) said.smooth = "0";

@@ -43,10 +43,12 @@ class StatePainter:
         if maps is None:
             return
         count = maps.shape[1]
-        chosen = tuple(sorted({token for token in state.tokens if token < count}))
+        chosen = tuple(range(count))
+        if state.tokens is not None:
+            chosen = tuple(sorted({token for token in state.tokens if token < count}))
         # A muted token is drawn where one looks at it alone, or at all of them side by side.
         self._audible = tuple(token for token in range(count) if token not in found.muted)
-        self._tokens = tuple(token for token in chosen or range(count) if token in self._audible)
+        self._tokens = tuple(token for token in chosen if token in self._audible)
         self._one = chosen[0] if chosen else 0
         fixed = render.clip_scale(maps) if scale_max is None else scale_max
         largest = maps.max(axis=(0, 2, 3))

@@ -391,6 +391,11 @@ def test_a_player_starts_where_a_link_says(open_player: OpenPlayer):
     expect(page.locator(".where")).to_have_text(f"Weight at row {ROWS}, column {COLS // 2 + 1} (pinned)")
 
 
+def test_a_player_may_start_with_no_token_on_show(open_player: OpenPlayer):
+    assert lit_tokens(open_player(player_payload(start=PlayerState(tokens=())))) == []
+    assert len(lit_tokens(open_player(player_payload(start=PlayerState())))) == TOKENS
+
+
 def test_a_part_of_a_source_keeps_the_clock_of_the_source(open_player: OpenPlayer):
     clip = synthetic_clip()
     page = open_player(player_payload(clip=clip._replace(timestamps_s=TIMES + 61.0), start_s=61.0))

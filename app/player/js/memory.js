@@ -29,7 +29,7 @@ export function restore(player, saved) {
   if (opacity >= 0 && opacity <= 1) state.opacity = opacity;
   if (divider >= 0 && divider <= 1) state.divider = divider;
   for (const name of ["smooth", "trails", "hidden"]) if (typeof saved[name] === "boolean") state[name] = saved[name];
-  player.selection.choose(saved.tokens);
+  if (saved.tokens) player.selection.choose(saved.tokens);
   player.places.pin = saved.pin;
   if (saved.time_s >= 0) player.seek(saved.time_s - player.startS);
 }

@@ -24,10 +24,10 @@ export class Selection {
     if (!ids.includes(this.current)) this.current = ids[0];
   }
 
-  /** Chooses the tokens with these ids, as far as they exist, and makes the first of them the current one. */
+  /** Chooses the tokens with these ids, as far as any exist, or none; makes the first of them the current one. */
   choose(ids) {
     const known = ids.filter((id) => this.tokens.some((token) => token.id === id));
-    if (!known.length) return;
+    if (ids.length && !known.length) return;
     this.chosen = new Set(known);
     if (known.includes(ids[0])) this.current = ids[0];
   }
