@@ -9,6 +9,7 @@ from tests.browser.clips import COLS, ROWS, clip_maps, picture, synthetic_clip
 from tests.browser.playing import (
     MAPS,
     TIMES,
+    TOKENS,
     OpenPlayer,
     current_time,
     expected_weights,
