@@ -276,8 +276,9 @@ def test_two_visitors_wait_in_line_and_each_get_their_own(slow_app, browser, lon
     expect(ben.get_by_text("his.mp4: waiting, 1st in line for the device")).to_be_visible(timeout=SETTLE_MS)
     for page, mine, maps in ((anna, r"long\.mp4 · 64 × 36", 300), (ben, r"his\.mp4 · 70 × 50", 20)):
         expect(page.get_by_text(re.compile(mine))).to_be_visible(timeout=LIMIT_MS)
+        expect(page.locator(".step")).to_have_text(re.compile(f"of {maps}$"), timeout=LIMIT_MS)
         press(page, "End")
-        expect(page.locator(".step")).to_have_text(f"map {maps} of {maps}", timeout=LIMIT_MS)
+        expect(page.locator(".step")).to_have_text(f"map {maps} of {maps}", timeout=SETTLE_MS)
     assert anna.get_by_text(re.compile(r"his\.mp4")).count() == 0
     assert ben.get_by_text(re.compile(r"long\.mp4")).count() == 0
     assert pixels(anna) != pixels(ben)
