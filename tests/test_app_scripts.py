@@ -56,13 +56,13 @@ def test_every_module_is_in_a_script_and_says_what_it_is_for():
 @pytest.mark.parametrize("files", COMPONENTS, ids=lambda files: files.name)
 def test_no_import_is_left_and_one_default_export(files):
     (left,) = re.findall(r"^(?:import|export)\b.*", texts(files).js, re.MULTILINE)
-    assert left.startswith("export default function mount({ data, parentElement")
+    assert re.match(r"export default function mount\(\{ .*\bparentElement\b", left)
 
 
 @pytest.mark.parametrize("files", COMPONENTS, ids=lambda files: files.name)
 def test_top_level_names_differ_between_modules(files):
     names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", texts(files).js, re.MULTILINE)
-    assert len(names) > 3
+    assert len(names) > 1
     assert sorted(names) == sorted(set(names))
 
 
