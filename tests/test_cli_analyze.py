@@ -1,7 +1,6 @@
 """`python -m tokenlearner analyze`: files out, failures told, nothing half-written."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -259,7 +258,11 @@ def test_ctrl_c_stops_the_real_command(weights, tmp_path, repository):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tokenlearner", "analyze", str(clip), "-o", str(out), "--model", str(weights)]
     process = subprocess.Popen(
-        [*command, "--device", "cpu"], cwd=repository, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [*command, "--device", "cpu"],
+        cwd=repository,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background jobs ignore Ctrl-C
     )
     give_up = time.monotonic() + 120
     while not list(Path(out).glob(".long-*")) and process.poll() is None and time.monotonic() < give_up:

@@ -8,6 +8,7 @@ stored on the module during a call, so threads may share one model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -339,7 +340,8 @@ class TokenLearnerViT(nn.Module):
         grid_hw: tuple[int, int],
     ) -> ModelOutput:
         # Not under autocast: in bfloat16, classes that are nearly as probable get the same score.
-        with torch.autocast(x.device.type, enabled=False):
+        kind = x.device.type
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             encoded, pooled, logits = self._read_out(x.to(next(self.parameters()).dtype))
         return ModelOutput(
             logits=logits,
