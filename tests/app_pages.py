@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import cache
+from app.explore import asking
 from app.visits import Visit
 from tests.app_cases import LIMIT_S
 from tokenlearner import cards
@@ -30,6 +32,7 @@ def app_page(script: Path, models: Path, monkeypatch: pytest.MonkeyPatch, **stat
     monkeypatch.setattr(cards, "BUNDLED_DIR", models)
     monkeypatch.setenv("TOKENLEARNER_CACHE", str(models))
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    monkeypatch.setattr(asking, "LONG_S", math.inf)  # nothing asks first, however slow an earlier test's network was
     st.cache_data.clear()
     at = AppTest.from_file(script, default_timeout=LIMIT_S)
     for name, value in state.items():
