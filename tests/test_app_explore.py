@@ -15,9 +15,9 @@ from streamlit.testing.v1 import AppTest
 from app import cache
 from app.desk import Pressed
 from app.explore import asking
-from app.explore.source import new_files
 from app.explore.tokens import whose
 from app.explore.wish import Framing
+from app.received import new_files
 from app.server import Server
 from app.text import millions, operations, percent
 from tests.app_cases import LIMIT_S, leave, save_tiny_model, until

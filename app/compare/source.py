@@ -10,8 +10,8 @@ import streamlit as st
 from app.compare import state
 from app.compare.lanes import Lane, Preset
 from app.explore.page import Here
-from app.explore.source import new_files, release
 from app.items import Item, from_upload, labels, samples
+from app.received import new_files, release
 from app.text import plain
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
 from tokenlearner.errors import TokenLearnerError

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import streamlit as st
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import cache
 from app.explore import model_choice, present
@@ -16,6 +13,7 @@ from app.explore.page import ITEM, RANDOM, Here, hush, note, tell
 from app.explore.trim import OPEN, framing_of
 from app.explore.wish import Framing, Wish
 from app.items import from_upload, labels, samples
+from app.received import new_files, release
 from app.takeaway import opened
 from app.uploads import APP_LIMITS, MAX_KEPT, describe_limits
 from tokenlearner.errors import CheckpointError, TokenLearnerError
@@ -134,22 +132,3 @@ def _take(at: Here, key: str, name: str | None = None) -> None:
         release(file)
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[_UPLOAD] = st.session_state[_CAMERA] = False
-
-
-def new_files(given: object) -> list[UploadedFile]:
-    """The files that a widget holds and that were not taken yet.
-
-    Until it knows that the widget is a new one, the browser sends the old one's files once more; they are gone by then.
-    """
-    held = given if isinstance(given, list) else [given]
-    return [file for file in held if isinstance(file, UploadedFile)]
-
-
-def release(file: UploadedFile) -> None:
-    """Let Streamlit forget its copy of an uploaded file; it would keep it in memory for as long as the page is open.
-
-    Who holds `file` can still read it.
-    """
-    context = get_script_run_ctx()
-    if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)

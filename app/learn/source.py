@@ -9,6 +9,7 @@ import streamlit as st
 from app.explore.page import Here
 from app.items import Item, from_upload, labels
 from app.learn.at import FIRST, items
+from app.received import new_files, release
 from app.text import plain
 from app.uploads import APP_LIMITS, describe_limits
 from tokenlearner.errors import TokenLearnerError
@@ -55,17 +56,19 @@ def choose(here: Here, kind: MediaKind, go_on: Callable[[MediaKind], None]) -> I
 
 def _take(here: Here, place: str, go_on: Callable[[MediaKind], None]) -> None:
     """Bring a new file to disk, choose it and go where it is shown; the widget starts anew."""
-    file = st.session_state.get(place)
-    if file is None:
+    files = new_files(st.session_state.get(place))
+    if not files:
         return
-    try:
-        item = from_upload(here.visit.uploads.add(file, file.name))
-    except TokenLearnerError as error:
-        st.session_state["lesson refusal"] = str(error)
-    else:
-        st.session_state["lesson refusal"] = ""
-        st.session_state[_key(item.kind)] = item.key
-        go_on(item.kind)
+    for file in files:
+        try:
+            item = from_upload(here.visit.uploads.add(file, file.name))
+        except TokenLearnerError as error:
+            st.session_state["lesson refusal"] = str(error)
+        else:
+            st.session_state["lesson refusal"] = ""
+            st.session_state[_key(item.kind)] = item.key
+            go_on(item.kind)
+        release(file)
     st.session_state["lesson upload round"] = st.session_state.get("lesson upload round", 0) + 1
 
 

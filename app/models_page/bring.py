@@ -9,10 +9,10 @@ import streamlit as st
 from app import waiting
 from app.brought import LISTED, MAX_KEPT
 from app.explore.page import Here
-from app.explore.source import release
 from app.jobs import Ticket
 from app.models import ModelChoice
 from app.models_page import around, coming, scenic_fields
+from app.received import new_files, release
 from app.text import millions, plain, size
 from tokenlearner.errors import ConfigError
 
@@ -91,9 +91,10 @@ def _file(at: Here, taken: tuple[str, ...]) -> None:
 
 def _take(at: Here, key: str, taken: tuple[str, ...]) -> None:
     """Read an upload, and empty the widget so that its copy in memory can go."""
-    file = st.session_state.get(key)
-    if file is None:
+    files = new_files(st.session_state.get(key))
+    if not files:
         return
+    (file,) = files
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[coming.PENDING] = (file, file.name)
     release(file)

@@ -48,7 +48,7 @@ def write_html(
 
     Args:
         found: What is shown.
-        clip: The analysed frames.
+        clip: What the player plays under the maps.
         start: View that the player begins with.
         facts: Tables of names and values by their headings; None for `facts_of`. All of it is text, not markup.
         credit: Where the media comes from, "" if that is nobody's business.
