@@ -54,7 +54,7 @@ class Pace:
         in_range = frames_in_range(media, analysis.settings.sampling)
         shown = frames_analysed(media, played(analysis.settings.sampling))
         megapixels = media.width * media.height / 1e6 * _handled(max(spent.frames, shown), in_range)
-        return cls((spent.prefix_s + spent.suffix_s) / gmacs, spent.decode_s / megapixels)
+        return cls((spent.prefix_s + spent.suffix_s) / gmacs, (spent.decode_s - spent.opening_s) / megapixels)
 
 
 class BatchClock:

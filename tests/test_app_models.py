@@ -18,10 +18,10 @@ from app.models import (
 )
 from app.text import display_name
 from tests.app_cases import METRICS, tiny_choice
-from tests.engine_cases import TINY, VIDEO
+from tests.engine_cases import TINY, VIDEO, pictures, tiny_model, write_clip
 from tokenlearner import flops
 from tokenlearner.config import LabelGroup
-from tokenlearner.engine import Progress
+from tokenlearner.engine import Engine, Progress
 from tokenlearner.media import MediaInfo, Sampling
 from tokenlearner.media.sampling import choose_frames
 
@@ -202,6 +202,15 @@ def test_a_setting_that_the_model_does_not_hold_is_not_offered(model):
     metrics = {"choices": [*METRICS["validation"]["choices"], {"loc": 2, "num_tokens": 6, "top1": 0.99}]}
     card = dataclasses.replace(model.card, metrics=metrics)
     assert 2 not in {one.loc for one in priced(card, (32, 32))}
+
+
+def test_a_pace_leaves_out_the_opening_of_the_file_which_does_not_grow_with_the_frames(tmp_path):
+    clip = write_clip(tmp_path / "disc.mp4", pictures(5, (46, 80)))
+    found = Engine(tiny_model(), device="cpu").analyze(clip)
+    assert 0 < found.timings.opening_s <= found.timings.decode_s
+    timings = dataclasses.replace(found.timings, decode_s=3.0, opening_s=2.0)
+    pace = Pace.of(dataclasses.replace(found, timings=timings))
+    assert pace.decode_s_per_megapixel == pytest.approx(1.0 / (5 * 80 * 46 / 1e6))
 
 
 def test_a_pace_leaves_out_the_first_batch_which_opens_the_file_and_warms_up(monkeypatch):

@@ -79,6 +79,7 @@ class Timings:
         suffix_s: Feature maps to tokens, maps and logits, on the device.
         frames: Frames analysed.
         batch_size: Frames (clips for a video model) in a batch, at the end.
+        opening_s: The part of `decode_s` before the first frame was there, which does not grow with the frames.
     """
 
     total_s: float
@@ -88,6 +89,7 @@ class Timings:
     suffix_s: float
     frames: int
     batch_size: int
+    opening_s: float = 0.0
 
 
 @dataclass(frozen=True)

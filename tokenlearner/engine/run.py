@@ -216,4 +216,5 @@ class _Findings:
             suffix_s=self._clock.seconds("suffix"),
             frames=self.frames,
             batch_size=self._batcher.size,
+            opening_s=self._opening_s,
         )
